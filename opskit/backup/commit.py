@@ -1,0 +1,49 @@
+"""The one small write that makes a backup exist."""
+
+from opskit.backup import layout
+from opskit.backup.manifest import Manifest, backup_key, dump_manifest
+from opskit.errors import NotFoundError, OpskitError, RefusedError, UnavailableError
+from opskit.mysql.lease import Lease
+from opskit.storage import Storage
+
+
+def commit(storage: Storage, manifest: Manifest, lease: Lease) -> None:
+    """Put the manifest, once every file is seen to be there and the lease is still ours.
+
+    An error is followed by reading the manifest back: a lost answer, and the 412 that a retry of our own write
+    gets, are successes (measured with moto). `RefusedError` if another manifest stands there, `UnavailableError`
+    if it cannot be told whether ours does.
+    """
+    _require_complete(storage, manifest)
+    lease.check()
+    key = backup_key(manifest.registry, manifest.id, layout.MANIFEST)
+    content = dump_manifest(manifest)
+    try:
+        storage.put(key, [content], if_absent=True)
+    except OpskitError as error:
+        _settle(storage, key, content, manifest.id, error)
+
+
+def _require_complete(storage: Storage, manifest: Manifest) -> None:
+    folder = backup_key(manifest.registry, manifest.id, "")
+    sizes = {stored.key.removeprefix(folder): stored.size for stored in storage.list(folder)}
+    for file in manifest.files:
+        if sizes.get(file.name) != file.bytes:
+            found = f"{sizes[file.name]} bytes" if file.name in sizes else "nothing"
+            raise UnavailableError(
+                f"storage lost {file.name}: {file.bytes} bytes were written, {found} is there",
+                hint="run the backup again; without a manifest this one does not exist",
+            )
+
+
+def _settle(storage: Storage, key: str, content: bytes, backup_id: str, error: OpskitError) -> None:
+    try:
+        found = b"".join(storage.get(key))
+    except NotFoundError:
+        raise error from None
+    except OpskitError:
+        raise UnavailableError(
+            f"{error.message}; the backup may exist: run `backup check {backup_id}`"
+        ) from error
+    if found != content:
+        raise RefusedError(f"another manifest stands at {key}") from error

@@ -1,0 +1,92 @@
+"""Names in a backup's folder: `<registry>/<backup id>/<name>`.
+
+    manifest.json
+    <database>-schema-create.sql.zst
+    <database>.<table>-schema.sql.zst
+    <database>.<table>.<00001…>.sql.zst
+    <database>-schema-{post,views,triggers}.sql.zst
+    rehearsals/*.json, holds/*.json         side files, never in the manifest
+
+The manifest alone maps names to tables; this module says which names a table may have.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import count
+
+MANIFEST = "manifest.json"
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_PLAIN = re.compile(r"[A-Za-z0-9_]")
+# S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.
+_NAME_BYTES = 100
+
+PROGRAM_FILES = ("post", "views", "triggers")
+SUFFIX = ".sql.zst"
+
+
+def new_backup_id(now: datetime) -> str:
+    """Return a fresh id that sorts by time: `20261123T021500Z-3f9a1c`."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def is_backup_id(text: str) -> bool:
+    """Tell a backup id from any other folder name."""
+    return _ID.fullmatch(text) is not None
+
+
+def backup_time(backup_id: str) -> datetime:
+    """Return the moment that an id was made."""
+    return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def encoded(name: str) -> str:
+    """Return a name with everything but `[A-Za-z0-9_]` percent-encoded as UTF-8."""
+    return "".join(
+        character if _PLAIN.fullmatch(character) else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in name
+    )
+
+
+def file_stems(tables: Iterable[str]) -> dict[str, str]:
+    """Return table → the name under which it goes into keys; no two are equal, ignoring case.
+
+    The encoded name, or `opskit_<number>` where that is too long or taken.
+    """
+    names = sorted(tables)
+    plain = {table: encoded(table) for table in names}
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for number, table in enumerate(names, start=1):
+        stem = plain[table]
+        if len(stem) > _NAME_BYTES or stem.lower() in taken:
+            stem = next(f"opskit_{n}" for n in count(number) if f"opskit_{n}" not in taken | set(plain.values()))
+        stems[table] = stem
+        taken.add(stem.lower())
+    return stems
+
+
+def _database_stem(database: str) -> str:
+    stem = encoded(database)
+    return stem if len(stem) <= _NAME_BYTES else "opskit_0"
+
+
+def schema_create_name(database: str) -> str:
+    """Return the name of the file with CREATE DATABASE."""
+    return f"{_database_stem(database)}-schema-create{SUFFIX}"
+
+
+def table_schema_name(database: str, stem: str) -> str:
+    """Return the name of the file with CREATE TABLE."""
+    return f"{_database_stem(database)}.{stem}-schema{SUFFIX}"
+
+
+def chunk_name(database: str, stem: str, number: int) -> str:
+    """Return the name of a file with rows; numbers start at 1."""
+    return f"{_database_stem(database)}.{stem}.{number:05d}{SUFFIX}"
+
+
+def programs_name(database: str, kind: str) -> str:
+    """Return the name of a file with programs: `post` (routines and events), `views` or `triggers`."""
+    return f"{_database_stem(database)}-schema-{kind}{SUFFIX}"

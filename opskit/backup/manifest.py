@@ -1,0 +1,240 @@
+"""The manifest: what a backup is, and the only proof that it is complete."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from opskit.backup import layout
+from opskit.errors import ConfigurationError, CorruptError
+from opskit.mysql.encode import DIGEST_ALGORITHM
+from opskit.mysql.schema import column_expressions
+
+FORMAT = 1
+# A registry of a hundred thousand chunks fits easily; what is larger was not written by opskit.
+MAXIMUM_BYTES = 64 * 1024 * 1024
+
+# Routines come before views, which may call them: the server checks that when it creates the view.
+RESTORE_ORDER = ("schema-create", "tables", "rows", "post", "views", "triggers")
+
+ConsistencyLevel = Literal["instance", "tables", "session"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Count = Annotated[int, Field(ge=0)]
+Identifier = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class File(_Part):
+    """One object of the backup: its name in the folder, and its stored bytes."""
+
+    name: str
+    bytes: Count
+    sha256: Sha256
+
+
+class Chunk(_Part):
+    """Rows of one table in one file; `first` and `before` bound the range column of the pass that it came from."""
+
+    name: str
+    rows: Count
+    first: int | None = None
+    before: int | None = None
+
+
+class TableEntry(_Part):
+    """What is known of one table at the moment of the snapshot."""
+
+    name: Identifier
+    engine: str
+    schema_file: str
+    rows: Count
+    digest: Digest
+    select: tuple[str, ...]
+    columns: tuple[Identifier, ...]
+    chunks: tuple[Chunk, ...]
+    non_transactional: bool = False
+    reparsed: tuple[str, ...] = ()
+    range_column: Identifier | None = None
+    checksum: int | None = None
+
+    @model_validator(mode="after")
+    def _reads_its_own_columns(self) -> "TableEntry":
+        """The SELECT list is sent to a server: only expressions that a dump makes of a column are taken."""
+        if len(self.select) != len(self.columns) or len(set(self.columns)) != len(self.columns):
+            raise ValueError("select: does not match columns")
+        for column, expression in zip(self.columns, self.select, strict=True):
+            if expression not in column_expressions(column):
+                raise ValueError(f"select: {expression[:60]!r} does not read column {column!r}")
+        if self.range_column is not None and self.range_column not in self.columns:
+            raise ValueError("range_column: is not a column")
+        return self
+
+
+class ProgramEntry(_Part):
+    """A view, routine, event or trigger."""
+
+    kind: Literal["view", "procedure", "function", "event", "trigger"]
+    name: Identifier
+    definer: str
+    table: str | None = None
+    event_state: str | None = None
+    names_database: bool = False
+
+
+class Database(_Part):
+    """The database that was saved, and the registry in it."""
+
+    name: Identifier
+    product: Literal["MySQL", "MariaDB"]
+    server_version: str
+    charset: str
+    collation: str
+    flavour: Literal["mlmd", "embedmd", "unknown"]
+    mlmd_versions: tuple[int, ...] = ()
+    migration_version: int | None = None
+    dirty: bool = False
+
+
+class Snapshot(_Part):
+    """The moment that the backup shows."""
+
+    time: AwareDatetime
+    consistency: ConsistencyLevel
+    consistency_wanted: ConsistencyLevel
+    gtid: str | None = None
+    binlog_file: str | None = None
+    binlog_position: int | None = None
+    position_approximate: bool = False
+
+
+class Manifest(_Part):
+    """Everything about one backup; immutable once it is stored."""
+
+    format: Literal[1]
+    id: str
+    registry: str
+    opskit_version: str
+    finished: AwareDatetime
+    database: Database
+    snapshot: Snapshot
+    digest_algorithm: str
+    restore_order: tuple[str, ...]
+    largest_statement: Count
+    tables: tuple[TableEntry, ...]
+    programs: tuple[ProgramEntry, ...] = ()
+    files: tuple[File, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all files, as they are stored."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether this opskit can compute the row digests that the manifest holds."""
+        return self.digest_algorithm == DIGEST_ALGORITHM
+
+    def file(self, name: str) -> File:
+        """Return the entry of one file."""
+        return next(file for file in self.files if file.name == name)
+
+    @model_validator(mode="after")
+    def _files_belong_to_what_is_saved(self) -> "Manifest":
+        """Names derive from database and tables, and from nothing else: a manifest is hostile input."""
+        if not layout.is_backup_id(self.id):
+            raise ValueError("id: not a backup id")
+        expected = list(self._expected_names())
+        listed = [file.name for file in self.files]
+        for kind, names in (("table", [table.name for table in self.tables]), ("file", listed)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"a {kind} is listed twice")
+        if sorted(expected) != sorted(listed):
+            strange = sorted(set(expected) ^ set(listed))
+            raise ValueError(f"files and tables do not belong together: {', '.join(map(repr, strange[:3]))}")
+        return self
+
+    def _expected_names(self) -> Iterator[str]:
+        database = self.database.name
+        yield layout.schema_create_name(database)
+        stems = layout.file_stems(table.name for table in self.tables)
+        for table in self.tables:
+            stem = stems[table.name]
+            if table.schema_file != layout.table_schema_name(database, stem):
+                raise ValueError(f"table {table.name!r}: its schema file has a name that is not its own")
+            yield table.schema_file
+            for number, chunk in enumerate(table.chunks, start=1):
+                if chunk.name != layout.chunk_name(database, stem, number):
+                    raise ValueError(f"table {table.name!r}: a chunk has a name that is not its own")
+                yield chunk.name
+            if sum(chunk.rows for chunk in table.chunks) != table.rows:
+                raise ValueError(f"table {table.name!r}: its chunks do not add up to its rows")
+        files = {_FILE_OF[program.kind] for program in self.programs}
+        yield from (layout.programs_name(database, kind) for kind in layout.PROGRAM_FILES if kind in files)
+
+
+_FILE_OF = {"procedure": "post", "function": "post", "event": "post", "view": "views", "trigger": "triggers"}
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes that are stored; the same manifest always gives the same bytes."""
+    return manifest.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
+
+
+def load_manifest(content: bytes, expected_id: str) -> Manifest:
+    """Read a stored manifest.
+
+    Raises `ConfigurationError` for a format that this opskit does not know, `CorruptError` for whatever is not a
+    manifest of the backup `expected_id`.
+    """
+    if len(content) > MAXIMUM_BYTES:
+        raise CorruptError(f"the manifest of {expected_id} is too large to be one")
+    version = _format_version(content, expected_id)
+    if version != FORMAT:
+        raise ConfigurationError(
+            f"backup {expected_id} has format {version!r}; this opskit reads format {FORMAT}",
+            hint="use the opskit release that wrote it, or a newer one",
+        )
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}" for problem in error.errors()[:3]
+        )
+        raise CorruptError(f"the manifest of {expected_id} is not valid: {problems}") from error
+    if manifest.id != expected_id:
+        raise CorruptError(f"the manifest in folder {expected_id} is that of {manifest.id}")
+    return manifest
+
+
+def _format_version(content: bytes, expected_id: str) -> Any:  # noqa: ANN401 - whatever the file says
+
+
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"the manifest of {expected_id} is not JSON") from error
+    if not isinstance(document, dict) or "format" not in document:
+        raise CorruptError(f"the manifest of {expected_id} names no format")
+    return document["format"]
+
+
+def backup_key(registry: str, backup_id: str, name: str) -> str:
+    """Return the storage key of one file of a backup."""
+    return f"{registry}/{backup_id}/{name}"
+
+
+def taken_at(manifest: Manifest) -> datetime:
+    """Return the moment that the backup shows."""
+    return manifest.snapshot.time

@@ -1,0 +1,75 @@
+"""The stages between rows and storage: each takes an iterable of bytes and yields bytes."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import zstandard
+
+from opskit.errors import CorruptError
+
+# A line that is longer was not written by opskit for a server that could have sent the row: MySQL's own limit of
+# max_allowed_packet is 1 GiB, and hexadecimal is used for short values only.
+_MAXIMUM_WINDOW = 2**27
+
+
+class Digest:
+    """Counts the bytes that pass through, and their SHA-256."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what has passed so far, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    def observe(self, source: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield what comes, unchanged."""
+        for piece in source:
+            self.size += len(piece)
+            self._sha256.update(piece)
+            yield piece
+
+
+def compressed(source: Iterable[bytes], level: int) -> Iterator[bytes]:
+    """Yield one zstd frame, with a checksum of its content."""
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    for piece in source:
+        if out := compressor.compress(piece):
+            yield out
+    yield compressor.flush()
+
+
+def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of one zstd frame; `CorruptError` if it is cut short, damaged or not one."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAXIMUM_WINDOW).decompressobj()
+    for piece in source:
+        for start in range(0, len(piece), 64 * 1024):
+            if decompressor.eof:
+                raise CorruptError("bytes follow the end of a compressed file")
+            try:
+                out = decompressor.decompress(piece[start : start + 64 * 1024])
+            except zstandard.ZstdError as error:
+                raise CorruptError(f"a file cannot be decompressed: {error}") from error
+            if out:
+                yield out
+    if not decompressor.eof or decompressor.unused_data:
+        raise CorruptError("a compressed file ends too early, or too late")
+
+
+def lines(source: Iterable[bytes], maximum: int) -> Iterator[bytes]:
+    r"""Yield line by line, without the `\n`; `CorruptError` for a line longer than `maximum` or an unended one."""
+    rest = b""
+    for piece in source:
+        *complete, tail = piece.split(b"\n")
+        if complete:
+            yield rest + complete[0]
+            yield from complete[1:]
+            rest = tail
+        else:
+            rest += tail
+        if len(rest) > maximum:
+            raise CorruptError("a statement is longer than the manifest says")
+    if rest:
+        raise CorruptError("a file ends in the middle of a statement")

@@ -1,0 +1,287 @@
+"""Connections to the server, and the translation of its errors."""
+
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pymysql
+from pymysql.constants import CR, ER
+
+from opskit.errors import (
+    ConfigurationError,
+    DeniedError,
+    NoSpaceError,
+    NotFoundError,
+    OpskitError,
+    RefusedError,
+    UnavailableError,
+)
+
+TlsMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
+Connection = pymysql.connections.Connection
+Row = tuple[Any, ...]
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+# A worker may wait this long for the server's next packet: a chunk's first row can take a while to find.
+READ_TIMEOUT_SECONDS = 3600.0
+
+# The session of every dump, load and file. A server-wide sql_select_limit would end each table early and
+# without an error, max_execution_time would end it with one; both have a value per session.
+SQL_MODE = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
+_SESSION = {
+    "time_zone": "'+00:00'",
+    "sql_mode": f"'{SQL_MODE}'",
+    "lock_wait_timeout": "5",
+    "net_read_timeout": "3600",
+    "net_write_timeout": "3600",
+    "wait_timeout": "28800",
+    "sql_select_limit": "18446744073709551615",
+    "sql_big_selects": "1",
+    "sql_quote_show_create": "1",
+    "completion_type": "0",
+}
+_SESSION_MYSQL = {"max_execution_time": "0"}
+_SESSION_MARIADB = {"max_statement_time": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server and how to log in to it; the password never shows in a repr."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(default="", repr=False)
+    tls_mode: TlsMode = "required"
+    ca_file: Path | None = None
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
+
+
+class ServerError(OpskitError):
+    """An error number that no class of `opskit.errors` speaks for: a bug in opskit until it is given one."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(f"MySQL error {number}: {message}")
+        self.number = number
+
+
+_DENIED = {
+    ER.ACCESS_DENIED_ERROR,
+    ER.DBACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR,
+    ER.SPECIFIC_ACCESS_DENIED_ERROR,
+    ER.PROCACCESS_DENIED_ERROR,
+    1370,  # ER_PROCACCESS_DENIED_ERROR for ALTER ROUTINE and EXECUTE
+    1419,  # ER_BINLOG_CREATE_ROUTINE_NEED_SUPER
+    1862,  # ER_MUST_CHANGE_PASSWORD_LOGIN
+    3118,  # ER_ACCOUNT_HAS_BEEN_LOCKED
+    3879,  # ER_ACCESS_DENIED_NO_PASSWORD...: login without a password refused
+}
+_UNAVAILABLE = {
+    CR.CR_SERVER_GONE_ERROR,
+    CR.CR_SERVER_LOST,
+    CR.CR_CONN_HOST_ERROR,
+    CR.CR_CONNECTION_ERROR,
+    1040,  # too many connections
+    1053,  # server shutdown in progress
+    1077,  # normal shutdown
+    1079,  # shutdown complete
+    1152,  # aborted connection
+    1158,  # network read
+    1159,  # network read interrupted
+    1160,  # network write
+    1161,  # network write interrupted
+    1203,  # more than max_user_connections
+    1205,  # lock wait timeout
+    1213,  # deadlock
+    1226,  # user limit reached
+    1290,  # server is read-only (a failover in progress, or a replica)
+    1317,  # query killed
+    1412,  # the table's definition changed under the snapshot
+    1836,  # read-only mode
+    1927,  # MariaDB: connection was killed
+    1969,  # MariaDB: max_statement_time
+    2014,  # commands out of sync: what a broken stream leaves behind
+    3024,  # max_execution_time
+    3032,  # server is offline
+    3169,  # session was killed
+    4031,  # disconnected for idling
+}
+_NOT_FOUND = {ER.BAD_DB_ERROR, ER.NO_SUCH_TABLE}
+_NO_SPACE = {
+    1021,  # ER_DISK_FULL
+    1114,  # the table is full
+    1030,  # storage engine error: 28 is ENOSPC; see below
+}
+_REFUSED = {
+    ER.DB_CREATE_EXISTS,
+    ER.TABLE_EXISTS_ERROR,
+}
+
+
+def translate(error: BaseException, doing: str) -> OpskitError:
+    """Return the `OpskitError` that stands for a foreign error met while `doing` something."""
+    if isinstance(error, OpskitError):
+        return error
+    cause = error.__cause__ or error.__context__ or error
+    for candidate in (error, cause, *getattr(error, "args", ())):
+        if isinstance(candidate, ssl.SSLCertVerificationError):
+            return ConfigurationError(
+                f"{doing}: the server's certificate cannot be verified: {candidate.verify_message}",
+                hint="set tls.ca_file to the CA that signed it, and connect by the name in the certificate",
+            )
+        if isinstance(candidate, ssl.SSLError):
+            return ConfigurationError(f"{doing}: TLS failed: {candidate.reason or candidate}")
+    if isinstance(error, pymysql.err.Error) and error.args and isinstance(error.args[0], int):
+        text = str(error.args[1]) if len(error.args) > 1 else ""
+        return _by_number(error.args[0], text, doing)
+    if isinstance(error, pymysql.err.Error | OSError | EOFError):
+        return UnavailableError(f"{doing}: {error or type(error).__name__}")
+    message = f"{doing}: {type(error).__name__}: {error}"
+    return OpskitError(message)
+
+
+def _by_number(number: int, text: str, doing: str) -> OpskitError:
+    message = f"{doing}: {text} ({number})"
+    if number in _DENIED:
+        return DeniedError(message)
+    if number in _UNAVAILABLE:
+        return UnavailableError(message)
+    if number in _NOT_FOUND:
+        return NotFoundError(message)
+    if number in _NO_SPACE:
+        return NoSpaceError(message)
+    if number in _REFUSED:
+        return RefusedError(message)
+    if number == 1153:  # noqa: PLR2004 - ER_NET_PACKET_TOO_LARGE
+        return ConfigurationError(message, hint="raise max_allowed_packet on the server")
+    return ServerError(number, f"{doing}: {text}")
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Translate every foreign error raised inside; `doing` says what was under way."""
+    try:
+        yield
+    except (pymysql.err.Error, OSError, EOFError) as error:
+        raise translate(error, doing) from error
+
+
+def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
+    """Log in and set the session that every dump and load uses.
+
+    Never reconnects by itself, never sends several statements at once, and refuses `mysql_clear_password`
+    unless the server's certificate was verified.
+    """
+    with translated(f"connecting to MySQL at {endpoint.host}:{endpoint.port}"):
+        connection = pymysql.connections.Connection(
+            host=endpoint.host,
+            port=endpoint.port,
+            user=endpoint.user,
+            password=endpoint.password,
+            database=database,
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=endpoint.connect_timeout,
+            read_timeout=READ_TIMEOUT_SECONDS,
+            write_timeout=READ_TIMEOUT_SECONDS,
+            ssl=_tls_context(endpoint),
+            ssl_disabled=endpoint.tls_mode == "disabled",
+            local_infile=False,
+            auth_plugin_map=_refused_plugins(endpoint),
+            program_name="opskit",
+        )
+        settings = _SESSION | (_SESSION_MARIADB if is_mariadb(connection) else _SESSION_MYSQL)
+        execute(connection, "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
+    return connection
+
+
+def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
+    if endpoint.tls_mode == "disabled":
+        return None
+    if endpoint.tls_mode == "required":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        context = ssl.create_default_context(cafile=str(endpoint.ca_file) if endpoint.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"the CA file {endpoint.ca_file} cannot be used: {error}") from error
+    context.check_hostname = endpoint.tls_mode == "verify_identity"
+    return context
+
+
+class _RefusedPlugin:
+    """Stands in for `mysql_clear_password`, which would hand the password to whoever answers."""
+
+    def __init__(self, connection: Connection) -> None:
+        del connection
+
+    def authenticate(self, packet: object) -> None:
+        del packet
+        raise ConfigurationError(
+            "the server asks for the password in clear text, and its certificate was not verified",
+            hint="set tls.mode to verify_identity with a ca_file",
+        )
+
+
+def _refused_plugins(endpoint: Endpoint) -> Mapping[str, type[_RefusedPlugin]] | None:
+    if endpoint.tls_mode in ("verify_ca", "verify_identity"):
+        return None
+    return {"mysql_clear_password": _RefusedPlugin}
+
+
+def is_mariadb(connection: Connection) -> bool:
+    """Tell MariaDB from MySQL by the version string that the handshake brought."""
+    return "mariadb" in connection.get_server_info().lower()
+
+
+def server_version(connection: Connection) -> tuple[int, ...]:
+    """Return the version as numbers: `9.7.4-2` → `(9, 7, 4)`, `5.5.5-10.11.19-MariaDB` → `(10, 11, 19)`."""
+    text = connection.get_server_info().lower()
+    if is_mariadb(connection):
+        text = text.removeprefix("5.5.5-")
+    return tuple(int(part) for part in text.split("-")[0].split(".") if part.isdigit())
+
+
+def require_supported(connection: Connection) -> None:
+    """Refuse servers on which a dump cannot be faithful: CAST(FLOAT AS DOUBLE) came with MySQL 8.0.17."""
+    version = server_version(connection)
+    if not is_mariadb(connection) and version < (8, 0, 17):
+        raise ConfigurationError(
+            f"MySQL {connection.get_server_info()} is not supported: FLOAT columns cannot be read exactly before 8.0.17"
+        )
+
+
+def execute(connection: Connection, statement: str | bytes, arguments: Sequence[object] = ()) -> list[Row]:
+    """Run one statement and return its rows."""
+    with translated("running a statement"), connection.cursor() as cursor:
+        cursor.execute(statement, tuple(arguments) or None)  # type: ignore[arg-type] # bytes are taken as they are
+        return list(cursor.fetchall())
+
+
+def scalar(connection: Connection, statement: str, arguments: Sequence[object] = ()) -> Any:  # noqa: ANN401 - what the column holds
+    """Return the first column of the first row, or None where there is no row."""
+    rows = execute(connection, statement, arguments)
+    return rows[0][0] if rows else None
+
+
+def quote(identifier: str) -> str:
+    """Return an identifier in backticks."""
+    return "`" + identifier.replace("`", "``") + "`"
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the server's error number behind a translated error, if there is one."""
+    cause = error.__cause__
+    if isinstance(cause, pymysql.err.Error) and cause.args and isinstance(cause.args[0], int):
+        return cause.args[0]
+    return None

@@ -1,0 +1,63 @@
+"""What the logged-in user may do, from what the server says of it."""
+
+import re
+
+from opskit.mysql.connection import Connection, execute
+
+_GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>.+?) TO ")
+# Without one of these a kind of program does not show in information_schema at all.
+_SHOWS = {
+    "triggers": {"TRIGGER"},
+    "events": {"EVENT"},
+    "routines": {"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW_ROUTINE"},
+    "views": {"SHOW VIEW"},
+}
+
+
+def current_user(connection: Connection) -> str:
+    """Return the account that the server took this login for, quoted as GRANT wants it."""
+    user, _, host = str(execute(connection, "SELECT CURRENT_USER()")[0][0]).rpartition("@")
+    return f"'{user}'@'{host}'"
+
+
+def granted(connection: Connection, database: str) -> set[str]:
+    """Return the privileges on the whole database, from the account's own grants and its active roles."""
+    privileges: set[str] = set()
+    for (line,) in execute(connection, "SHOW GRANTS FOR CURRENT_USER()"):
+        grant = _GRANT.match(str(line))
+        if grant and _covers(grant["scope"], database):
+            privileges |= {name.strip().upper() for name in grant["privileges"].split(",")}
+    return privileges
+
+
+def _covers(scope: str, database: str) -> bool:
+    if scope == "*.*":
+        return True
+    match = re.fullmatch(r"`((?:[^`]|``)+)`\.\*", scope)
+    if match is None:
+        return False
+    pattern, position, text = "", 0, match[1].replace("``", "`")
+    while position < len(text):
+        character = text[position]
+        if character == "\\" and text[position + 1 : position + 2] in ("_", "%"):
+            position += 1
+            pattern += re.escape(text[position])
+        else:
+            pattern += {"%": ".*", "_": "."}.get(character, re.escape(character))
+        position += 1
+    return re.fullmatch(pattern, database, re.DOTALL) is not None
+
+
+def invisible_programs(connection: Connection, database: str) -> list[str]:
+    """Return a warning for each kind of program that this user could not see if there were any."""
+    privileges = granted(connection, database)
+    if "ALL PRIVILEGES" in privileges or "ALL" in privileges:
+        return []
+    hidden = [kind for kind, showing in _SHOWS.items() if not privileges & showing]
+    return [f"this user may not see {', '.join(hidden)}: if there are any, they are not in the backup"] if hidden else []
+
+
+def staging_grant(connection: Connection, database: str) -> str:
+    r"""Return the one GRANT that a restore needs beside the registry's own: `_` and `%` are wildcards, so escaped."""
+    escaped = database.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%").replace("`", "``")
+    return rf"GRANT ALL ON `{escaped}\_opskit\_%`.* TO {current_user(connection)}"

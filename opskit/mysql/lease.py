@@ -1,0 +1,71 @@
+"""One run at a time: a named lock that the server holds for as long as this connection lives."""
+
+import contextlib
+import hashlib
+import threading
+import time
+from typing import Self
+
+from opskit.errors import BusyError, OpskitError
+from opskit.mysql.connection import Connection, execute, scalar
+
+PING_SECONDS = 30.0
+_POLL_SECONDS = 1.0
+
+
+class Lease:
+    """`GET_LOCK` on a connection of its own, which never reconnects: if it dies, the lease is lost.
+
+    Names of locks are limited to 64 characters and compared without case or accents (MySQL manual, Locking
+    Functions), hence the hash of the database's name.
+    """
+
+    def __init__(self, connection: Connection, database: str) -> None:
+        self._connection = connection
+        self._guard = threading.Lock()
+        self._name = "opskit:" + hashlib.sha256(database.encode()).hexdigest()[:32]
+        self._pinged = time.monotonic()
+
+    def acquire(self, wait_seconds: float = 0) -> None:
+        """Take the lease; `BusyError` if another run holds it for longer than `wait_seconds`."""
+        deadline = time.monotonic() + wait_seconds
+        while scalar(self._connection, "SELECT GET_LOCK(%s, 0)", [self._name]) != 1:
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    "another opskit run works on this database",
+                    hint="wait for it, or let this run wait with --lease-wait",
+                )
+            time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def check(self) -> None:
+        """Raise `BusyError` unless the lease is still ours."""
+        try:
+            with self._guard:
+                ours = scalar(self._connection, "SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", [self._name]) == 1
+                self._pinged = time.monotonic()
+        except OpskitError as error:
+            raise BusyError(f"the lease was lost: {error.message}") from error
+        if not ours:
+            raise BusyError("the lease was lost: another run may have begun")
+
+    def check_when_due(self) -> None:
+        """Check the lease if that was not done for half a minute."""
+        if time.monotonic() - self._pinged >= PING_SECONDS:
+            self.check()
+
+    def waiting_for_metadata_locks(self) -> set[int]:
+        """Return the sessions that wait for a metadata lock, of those that this user may see."""
+        with self._guard:
+            rows = execute(self._connection, "SHOW PROCESSLIST")
+        return {int(row[0]) for row in rows if str(row[6]).startswith("Waiting for table metadata lock")}
+
+    def release(self) -> None:
+        """Give the lease back by closing its connection."""
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

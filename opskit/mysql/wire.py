@@ -1,0 +1,85 @@
+"""The one place that reads PyMySQL's private stream.
+
+PyMySQL turns every row into Python objects; a dump needs the bytes. What is relied upon, and pinned by
+`tests/unit/test_wire.py`: `_execute_command` sends a query and sets the sequence number, `_read_packet` reads
+the answer's head, `_rfile` is a buffered reader over the socket (or TLS socket) that holds nothing else once
+a result is read to its end, and the client asks for no DEPRECATE_EOF, so that a result ends with an EOF packet.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pymysql
+from pymysql.constants import COMMAND
+from pymysql.protocol import MysqlPacket
+
+from opskit.errors import OpskitError, UnavailableError
+from opskit.mysql.connection import Connection, translate, translated
+from opskit.mysql.encode import PacketError, RowEncoder
+
+READ_BYTES = 256 * 1024
+# A row longer than this is read by one worker at a time, so that memory holds one of them and not one each.
+OVERSIZED_BYTES = 32 * 1024 * 1024
+_oversized = threading.Lock()
+
+
+def stream(connection: Connection, select: str, encoder: RowEncoder) -> Iterator[bytes]:
+    """Yield the rows of `select` as SQL text, as the encoder makes it; the last statement is left open.
+
+    Ends only when the server said that the result is complete: a killed query, a lost connection and a short
+    read raise (`UnavailableError`).
+    """
+    with translated("reading rows"):
+        connection._execute_command(COMMAND.COM_QUERY, select)  # noqa: SLF001 - see above
+        columns = connection._read_packet().read_length_encoded_integer()  # noqa: SLF001
+        for _ in range(columns + 1):  # one definition a column, then an EOF packet
+            connection._read_packet()  # noqa: SLF001
+    reader = connection._rfile  # noqa: SLF001
+    holding = False
+    try:
+        while not encoder.finished:
+            with translated("reading rows"):
+                data = reader.read1(READ_BYTES)
+            if not data:
+                raise UnavailableError("reading rows: the server closed the connection in the middle of a table")
+            try:
+                text = encoder.feed(data)
+            except PacketError as error:
+                raise OpskitError(f"reading rows: {error}") from error
+            if encoder.error is not None:
+                raise _server_error(encoder.error)
+            if text:
+                yield text
+            if not holding and encoder.pending > OVERSIZED_BYTES:
+                holding = _oversized.acquire()
+            elif holding and encoder.pending <= OVERSIZED_BYTES:
+                _oversized.release()
+                holding = False
+    finally:
+        if holding:
+            _oversized.release()
+
+
+def _server_error(payload: bytes) -> OpskitError:
+    try:
+        MysqlPacket(payload, "utf8").raise_for_error()
+    except pymysql.err.Error as error:
+        return translate(error, "reading rows")
+    return OpskitError("reading rows: the server reported an error without a number")
+
+
+def send(connection: Connection, statement: bytes) -> int:
+    """Send one statement as bytes and return how many rows it changed."""
+    with translated("loading rows"):
+        return connection.query(statement)  # type: ignore[arg-type] # bytes are sent as they are
+
+
+def sever(connection: Connection) -> None:
+    """Cut the connection whatever another thread is doing with it: that thread's read raises at once."""
+    held = connection._sock  # noqa: SLF001
+    if held is not None:
+        with contextlib.suppress(OSError):
+            # Closing alone does not wake a blocked recv; and SSLSocket.shutdown would first change its state.
+            socket.socket.shutdown(held, socket.SHUT_RDWR)
