@@ -33,13 +33,12 @@ def parse_duration(value: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration as `parse_duration` reads it, in the largest units that fit."""
-    rest = int(duration.total_seconds())
-    text = ""
+    """Write a duration as `parse_duration` reads it, in the largest unit that divides it."""
+    whole = int(duration.total_seconds())
     for unit, seconds in _SECONDS.items():
-        number, rest = divmod(rest, seconds)
-        text += f"{number}{unit}" if number else ""
-    return text or "0s"
+        if whole and whole % seconds == 0:
+            return f"{whole // seconds}{unit}"
+    return f"{whole}s"
 
 
 def parse_size(value: object) -> int:

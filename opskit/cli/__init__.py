@@ -1,0 +1,116 @@
+"""The command line: its modules parse, call one function, render. `main` alone exits."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from opskit import __version__
+from opskit.cli.text import printable
+from opskit.errors import OpskitError
+from opskit.redaction import mask
+
+DONE = 0
+FOUND_PROBLEMS = 1
+USAGE = 2
+BUG = 70
+INTERRUPTED = 130  # 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+TERMINATED = 143  # 128 + SIGTERM
+
+
+class Terminated(SystemExit):
+    """SIGTERM came: raised wherever the main thread is, so that clean-up runs on the way out."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: every exit code is decided here (docs/exit-codes.md)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    arguments = sys.argv[1:]
+    try:
+        from opskit.cli.root import run  # noqa: PLC0415 - a module that fails to import is a bug like any other
+
+        code = run(arguments)
+    except BaseException as error:  # noqa: BLE001 - nothing may leave but an exit code
+        code = _report(error, arguments)
+    _flush()
+    sys.exit(code)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    del frame
+    # A second one must not break off the clean-up that the first one began.
+    signal.signal(signum, signal.SIG_IGN)
+    raise Terminated
+
+
+def _report(error: BaseException, arguments: Sequence[str]) -> int:
+    """Say what went wrong and return the exit code for it."""
+    error = _interruption(error) or error
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
+        return BROKEN_PIPE
+    hint = None
+    if isinstance(error, Terminated):
+        message, code = "terminated", TERMINATED
+    elif isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", INTERRUPTED
+    elif isinstance(error, OpskitError) and error.exit_code != BUG:
+        message, hint, code = error.message, error.hint, error.exit_code
+    else:
+        _complain("".join(traceback.format_exception(error)))
+        message, code = f"{type(error).__name__}: {error}", BUG
+        hint = f"this is a bug in opskit {__version__}: please report it, with the lines above"
+    _complain(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+    if "--json" in arguments and sys.stdout is not None:
+        with contextlib.suppress(OSError):
+            sys.stdout.write(error_document(message, hint, code) + "\n")
+            sys.stdout.flush()
+    return code
+
+
+def _interruption(error: BaseException) -> BaseException | None:
+    """Return the signal behind an error: clean-up, or a library, may have put its own error over it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Terminated | KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def error_document(message: str, hint: str | None, code: int) -> str:
+    """Return the JSON document that stands for an error."""
+    error = {"message": mask(message), "hint": hint and mask(hint), "exit_code": code}
+    return json.dumps({"error": error}, indent=2)
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(mask(printable(text)))
+            sys.stderr.flush()
+
+
+def _reader_is_gone() -> bool:
+    """Tell our own broken pipe from a socket's, which is an error that should have been translated."""
+    poll = select.poll()
+    poll.register(1, 0)
+    poll.register(2, 0)
+    return bool(poll.poll(0))
+
+
+def _flush() -> None:
+    """Write out what is buffered; a closed pipe is let go, or the interpreter would complain about it."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,84 @@
+"""One run of the command line: its shared options, its settings, what it shows and how it ends."""
+
+import logging
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from opskit.cli import FOUND_PROBLEMS
+from opskit.cli.output import Table, as_json, as_text, write
+from opskit.cli.progress import shown_progress
+from opskit.errors import UsageError
+from opskit.progress import Progress
+
+if TYPE_CHECKING:
+    from opskit.settings import Registry, Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Invocation:
+    """What a command is given; `pass_invocation` hands it over."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    config: Path | None = None
+    mysql_url: str | None = None
+    storage_url: str | None = None
+    registry_names: tuple[str, ...] = ()
+    codes: list[int] = field(default_factory=list)
+    document: str | None = None
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The configuration, loaded when it is first asked for."""
+        from opskit.settings import load_settings  # noqa: PLC0415 - pydantic takes 100 ms: `--help` needs no settings
+
+        settings = load_settings(
+            self.config, os.environ, mysql_url=self.mysql_url, storage_url=self.storage_url
+        )
+        if settings.storage_is_default:
+            logger.warning("no storage is configured: backups are in %s", settings.storage.url)
+        return settings
+
+    @property
+    def registries(self) -> tuple["Registry", ...]:
+        """The registries chosen with --registry, or all."""
+        return self.settings.select(self.registry_names)
+
+    @property
+    def registry(self) -> "Registry":
+        """The one registry that the command is for."""
+        registries = self.registries
+        if len(registries) > 1:
+            names = ", ".join(registry.name for registry in registries)
+            raise UsageError("this command is for one registry", hint=f"choose one with --registry: {names}")
+        return registries[0]
+
+    def progress(self) -> AbstractContextManager[Progress]:
+        """Return a block in which a job's progress is shown on standard error."""
+        return shown_progress(quiet=self.quiet)
+
+    def show(self, document: object, *text: str | Table) -> None:
+        """Show the command's result: the document with --json, which a command shows once; else the text."""
+        if not self.json:
+            write(as_text(*text))
+        elif self.document is not None:
+            raise RuntimeError("a command shows one JSON document")
+        else:
+            # Written when the command has ended: should it fail yet, its error is the one document.
+            self.document = as_json(document)
+
+    def found_problems(self) -> None:
+        """Exit with 1: the command ran to its end and found problems."""
+        self.codes.append(FOUND_PROBLEMS)
+
+
+pass_invocation = click.make_pass_decorator(Invocation)

@@ -1,0 +1,61 @@
+"""Progress bars, drawn by rich on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from opskit.cli.progress import amount
+from opskit.cli.text import one_line
+from opskit.progress import Unit
+
+
+class _Amounts(ProgressColumn):
+    """`1.2 GiB of 3.4 GiB, 35 MiB/s`."""
+
+    def render(self, task: Task) -> Text:
+        unit: Unit = task.fields["unit"]
+        words = amount(task.completed, unit)
+        if task.total:
+            words += f" of {amount(task.total, unit)}"
+        if unit != "bytes":
+            words += f" {unit}"
+        if task.speed:
+            words += f", {amount(task.speed, unit)}/s"
+        return Text(words, no_wrap=True)
+
+
+class ProgressBars:
+    """One bar a phase; those of finished phases stay above."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._lock = Lock()
+        self._task = bars.add_task("", visible=False, unit="objects")
+
+    def phase(self, name: str, total: int | None, unit: Unit) -> None:
+        """Begin a phase with a bar of its own; without a total it only moves."""
+        with self._lock:
+            self._bars.stop_task(self._task)
+            self._task = self._bars.add_task(one_line(name), total=total, unit=unit)
+
+    def advance(self, amount: int) -> None:
+        """Count."""
+        self._bars.advance(self._task, amount)
+
+
+@contextmanager
+def progress_bars(console: Console | None = None) -> Iterator[ProgressBars]:
+    """Draw bars while the block runs; log lines appear above them."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        _Amounts(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Bars(*columns, console=console or Console(stderr=True), expand=True, redirect_stdout=False) as bars:
+        yield ProgressBars(bars)

@@ -1,0 +1,33 @@
+"""Tables, drawn by rich."""
+
+import sys
+from collections.abc import Sequence
+from io import StringIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from opskit.cli.text import one_line
+
+# Piped tables are as wide as they are: cut or folded lines cannot be searched.
+_UNLIMITED = 100_000
+
+
+def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str]) -> str:
+    """Draw a table: folded to the width of a terminal, without a limit in a pipe; nothing is cut off."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line("" if cell is None else str(cell))) for cell in row))
+    canvas = StringIO()
+    Console(
+        file=canvas,
+        width=None if terminal else _UNLIMITED,
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+    ).print(table)
+    return "\n".join(line.rstrip() for line in canvas.getvalue().splitlines())
