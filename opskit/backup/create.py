@@ -66,6 +66,7 @@ class _TableState:
     ranges_left: int = -1  # not planned yet
     rows: int = 0
     digest: int = 0
+    sql_bytes: int = 0
     chunks: list[Chunk] = field(default_factory=list)
     checksum: int | None = None
 
@@ -271,6 +272,7 @@ def _read_range(  # noqa: PLR0913 - one task of a worker
     writer.statement(encoder.largest)
     with writer.lock:
         state.rows += encoder.rows
+        state.sql_bytes += encoder.sql_bytes
         state.digest = (state.digest + encoder.digest) % 2**64
         state.ranges_left -= 1
         done_from = _first_done(states)
@@ -390,5 +392,7 @@ def _table_entry(writer: _Writer, state: _TableState) -> TableEntry:
         non_transactional=not table.transactional,
         reparsed=table.reparsed,
         range_column=table.range_column,
+        data_bytes=table.size + table.index_size,
+        sql_bytes=state.sql_bytes,
         checksum=state.checksum,
     )

@@ -61,6 +61,8 @@ class TableEntry(_Part):
     non_transactional: bool = False
     reparsed: tuple[str, ...] = ()
     range_column: Identifier | None = None
+    data_bytes: Count = 0
+    sql_bytes: Count = 0
     checksum: int | None = None
 
     @model_validator(mode="after")

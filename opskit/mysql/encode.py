@@ -69,7 +69,7 @@ class RowEncoder:
 
     `feed` takes the packets in pieces of any size and returns the statements that are complete; `cut` closes
     the statement that is open. `rows`, `digest` (the sum, modulo 2^64, of XXH64 over each row's payload) and
-    `largest` (the longest statement in bytes) count what was read so far. `finished` tells that the server
+    `largest` (the longest statement in bytes) and `sql_bytes` count what was read so far. `finished` tells that the server
     said the result is complete, `error` holds its ERR packet if it said otherwise. Without `kinds` the rows are
     counted and digested, and no SQL is made of them.
     """
@@ -78,6 +78,7 @@ class RowEncoder:
         self.rows = 0
         self.digest = 0
         self.largest = 0
+        self.sql_bytes = 0
         self.finished = False
         self.error: bytes | None = None
         self._kinds = kinds
@@ -134,6 +135,7 @@ class RowEncoder:
             return b""
         statement = self._head + b",".join(self._statement) + b";\n"
         self.largest = max(self.largest, len(statement) - 2)
+        self.sql_bytes += len(statement)
         self._statement = []
         self._length = 0
         return statement

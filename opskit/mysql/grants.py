@@ -57,7 +57,16 @@ def invisible_programs(connection: Connection, database: str) -> list[str]:
     return [f"this user may not see {', '.join(hidden)}: if there are any, they are not in the backup"] if hidden else []
 
 
-def staging_grant(connection: Connection, database: str) -> str:
-    r"""Return the one GRANT that a restore needs beside the registry's own: `_` and `%` are wildcards, so escaped."""
-    escaped = database.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%").replace("`", "``")
-    return rf"GRANT ALL ON `{escaped}\_opskit\_%`.* TO {current_user(connection)}"
+def _grantable(name: str) -> str:
+    """Return a database's name as GRANT takes it: there `_` and `%` are wildcards unless escaped."""
+    return name.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%").replace("`", "``")
+
+
+def staging_grant(prefix: str, account: str) -> str:
+    """Return the one GRANT that a restore needs beside the registry's own."""
+    return rf"GRANT ALL ON `{_grantable(prefix)}\_opskit\_%`.* TO {account}"
+
+
+def database_grant(database: str, account: str) -> str:
+    """Return the GRANT on one database."""
+    return f"GRANT ALL ON `{_grantable(database)}`.* TO {account}"

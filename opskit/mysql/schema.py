@@ -71,6 +71,7 @@ class Table:
     columns: tuple[Column, ...]
     create: str
     size: int
+    index_size: int
     estimated_rows: int
     range_column: str | None
     reparsed: tuple[str, ...] = ()
@@ -144,9 +145,9 @@ def table_names(connection: Connection, database: str) -> dict[str, str]:
 
 def read_table(connection: Connection, database: str, name: str) -> Table:
     """Read one table's columns and CREATE TABLE statement."""
-    size, estimated_rows, engine = execute(
+    size, index_size, estimated_rows, engine = execute(
         connection,
-        "SELECT coalesce(data_length, 0), coalesce(table_rows, 0), engine FROM information_schema.tables"
+        "SELECT coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine FROM information_schema.tables"
         " WHERE table_schema = %s AND table_name = %s",
         [database, name],
     )[0]
@@ -156,6 +157,7 @@ def read_table(connection: Connection, database: str, name: str) -> Table:
         columns=tuple(_columns(connection, database, name)),
         create=_create_table(connection, database, name),
         size=int(size),
+        index_size=int(index_size),
         estimated_rows=int(estimated_rows),
         range_column=_range_column(connection, database, name),
     )

@@ -1,0 +1,122 @@
+"""The backups of a registry, as storage shows them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from opskit.backup import layout
+from opskit.backup.manifest import Manifest, backup_key, load_manifest
+from opskit.errors import ConfigurationError, CorruptError, NotFoundError, UsageError
+from opskit.storage import Storage, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One folder whose name is a backup id: complete, damaged (and how), or without a manifest."""
+
+    id: str
+    manifest: Manifest | None
+    problems: tuple[str, ...]
+    stored_bytes: int
+    modified: datetime
+
+    @property
+    def state(self) -> str:
+        """`complete`, `damaged`, or `unfinished` for a folder without a manifest."""
+        if self.manifest is None and not self.problems:
+            return "unfinished"
+        return "damaged" if self.problems else "complete"
+
+
+@dataclass(slots=True)
+class _Folder:
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+
+
+def list_backups(storage: Storage, registry: str) -> list[Backup]:
+    """Return every backup of the registry, the oldest first; what is damaged is marked, not hidden."""
+    return [_judge(storage, registry, backup_id, folder) for backup_id, folder in _folders(storage, registry).items()]
+
+
+def list_registries(storage: Storage) -> list[str]:
+    """Return the names of the registries that have backups in this storage."""
+    found: dict[str, None] = {}
+    for stored in storage.list():
+        parts = stored.key.split("/")
+        if len(parts) > 2 and layout.is_backup_id(parts[1]):  # noqa: PLR2004 - registry/id/name
+            found[parts[0]] = None
+    return list(found)
+
+
+def _folders(storage: Storage, registry: str) -> dict[str, _Folder]:
+    folders: dict[str, _Folder] = {}
+    for stored in storage.list(f"{registry}/"):
+        backup_id, _, name = stored.key.removeprefix(f"{registry}/").partition("/")
+        if name and layout.is_backup_id(backup_id):
+            folders.setdefault(backup_id, _Folder()).objects[name] = stored
+    return dict(sorted(folders.items()))
+
+
+def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> Backup:
+    manifest, problems = None, []
+    if layout.MANIFEST in folder.objects:
+        try:
+            manifest = read_manifest(storage, registry, backup_id)
+        except (CorruptError, ConfigurationError) as error:
+            problems.append(error.message)
+        else:
+            problems += _missing(manifest, folder)
+    return Backup(
+        id=backup_id,
+        manifest=manifest,
+        problems=tuple(problems),
+        stored_bytes=sum(stored.size for stored in folder.objects.values()),
+        modified=max(stored.modified for stored in folder.objects.values()),
+    )
+
+
+def _missing(manifest: Manifest, folder: _Folder) -> Iterator[str]:
+    for file in manifest.files:
+        stored = folder.objects.get(file.name)
+        if stored is None:
+            yield f"{file.name} is missing"
+        elif stored.size != file.bytes:
+            yield f"{file.name} has {stored.size} bytes instead of {file.bytes}"
+
+
+def read_manifest(storage: Storage, registry: str, backup_id: str) -> Manifest:
+    """Read one manifest; `NotFoundError` if the backup has none."""
+    try:
+        content = b"".join(storage.get(backup_key(registry, backup_id, layout.MANIFEST)))
+    except NotFoundError as error:
+        raise NotFoundError(f"there is no backup {backup_id} of registry {registry!r}") from error
+    manifest = load_manifest(content, backup_id)
+    if manifest.registry != registry:
+        raise CorruptError(f"backup {backup_id} is of registry {manifest.registry!r}, not of {registry!r}")
+    return manifest
+
+
+def find(storage: Storage, registry: str, reference: str) -> Manifest:
+    """Return the manifest of the backup that `reference` means: an id, a unique prefix of one, or `latest`.
+
+    Only folders with a manifest count. `NotFoundError` if there is none, `UsageError` if there are several.
+    """
+    if layout.is_backup_id(reference):
+        return read_manifest(storage, registry, reference)
+    complete = [id_ for id_, folder in _folders(storage, registry).items() if layout.MANIFEST in folder.objects]
+    if reference == "latest":
+        matches = complete[-1:]
+    else:
+        matches = [backup_id for backup_id in complete if backup_id.startswith(reference)]
+    if not matches:
+        wanted = "any backup" if reference == "latest" else f"a backup {reference!r}"
+        raise NotFoundError(
+            f"registry {registry!r} does not have {wanted} in {storage.url}",
+            hint="`opskit backup list` shows what there is",
+        )
+    if len(matches) > 1:
+        raise UsageError(
+            f"{reference!r} could be any of {len(matches)} backups: {', '.join(matches[:4])}",
+            hint="give more of the id",
+        )
+    return read_manifest(storage, registry, matches[0])

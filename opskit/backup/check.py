@@ -1,0 +1,63 @@
+"""Re-reading a backup: every object must still be the bytes that were written."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from opskit.backup.manifest import File, Manifest, backup_key
+from opskit.backup.stages import Digest
+from opskit.errors import CorruptError, NotFoundError
+from opskit.progress import NoProgress, Progress
+from opskit.storage import Storage
+from opskit.workers import Stop, run
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What was read, and what was wrong with it."""
+
+    backup_id: str
+    files: int
+    bytes: int
+    problems: tuple[str, ...]
+
+
+def check_backup(
+    storage: Storage, manifest: Manifest, *, workers: int = 4, progress: Progress = NoProgress()
+) -> CheckReport:
+    """Read every object of the backup and compare its size and SHA-256 with the manifest."""
+    problems: list[str] = []
+
+    def look(_: int, file: File) -> None:
+        try:
+            for piece in read_file(storage, manifest, file):
+                progress.advance(len(piece))
+        except (CorruptError, NotFoundError) as error:
+            problems.append(error.message)
+
+    progress.phase("check", manifest.stored_bytes, "bytes")
+    run(manifest.files, range(workers), look, Stop())
+    return CheckReport(manifest.id, len(manifest.files), manifest.stored_bytes, tuple(sorted(problems)))
+
+
+def read_file(storage: Storage, manifest: Manifest, file: File) -> Iterator[bytes]:
+    """Yield the stored bytes of one file; `CorruptError` at the end if they are not those of the manifest."""
+    digest = Digest()
+    try:
+        yield from digest.observe(_no_longer_than(file, storage.get(backup_key(manifest.registry, manifest.id, file.name))))
+    except NotFoundError:
+        raise CorruptError(f"{file.name} is missing") from None
+    if digest.size != file.bytes:
+        raise CorruptError(f"{file.name} has {digest.size} bytes instead of {file.bytes}")
+    if digest.sha256 != file.sha256:
+        raise CorruptError(f"{file.name} is damaged: its SHA-256 is not that of the manifest")
+
+
+def _no_longer_than(file: File, source: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for piece in source:
+        size += len(piece)
+        if size > file.bytes:
+            raise CorruptError(f"{file.name} is longer than its {file.bytes} bytes")
+        yield piece
+
+

@@ -1,0 +1,92 @@
+"""The only statements that a restore executes.
+
+A backup is hostile input: digests lie beside the data, so whoever can write the bucket can forge both. Every
+file is read against this grammar before anything is loaded, and again while it is loaded.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from opskit.backup.manifest import Manifest, TableEntry
+from opskit.backup.stages import decompressed, lines
+from opskit.errors import CorruptError
+from opskit.mysql.connection import quote
+from opskit.mysql.ddl import CreateTable, parse_create_table
+from opskit.mysql.programs import ProgramStatement, parse
+from opskit.mysql.session_file import FILE_HEADER
+
+_HEADER_LINES = FILE_HEADER.splitlines()
+# Possessive quantifiers: a hostile line must not cost more than one pass.
+_VALUE = (
+    rb"(?:NULL|0x[0-9A-F]++|-?\d++(?:\.\d++)?(?:e[-+]?\d++)?"
+    rb"|(?:_binary )?'(?:[^'\\\x00\n\r\x1a]++|\\[0nr\\'Z])*+')"
+)
+# CREATE TABLE and program files are read whole; no registry comes near this.
+_DEFINITIONS_MAXIMUM = 64 * 1024 * 1024
+
+
+class Inserts:
+    """Tells the INSERT statements of one table from everything else."""
+
+    def __init__(self, table: TableEntry) -> None:
+        names = ",".join(quote(column) for column in table.columns)
+        self._head = f"INSERT INTO {quote(table.name)} ({names}) VALUES ".encode()
+        row = rb"\(" + _VALUE + (rb"(?:,%b){%d}+" % (_VALUE, len(table.columns) - 1)) + rb"\)"
+        self._rows = re.compile(rb"%b(?:,%b)*+;" % (row, row))
+        self._table = table.name
+
+    def check(self, line: bytes) -> bytes:
+        """Return the statement without its semicolon; `CorruptError` if it is not one of this table's."""
+        if not line.startswith(self._head):
+            raise CorruptError(f"a statement that does not belong to table {self._table!r}: {line[:60]!r}")
+        if not self._rows.fullmatch(line, len(self._head)):
+            raise CorruptError(f"a statement that opskit does not write, in the rows of table {self._table!r}")
+        return line[:-1]
+
+
+def statements(table: TableEntry, stored: Iterable[bytes], longest: int) -> Iterator[bytes]:
+    """Yield the INSERT statements of one chunk, each judged."""
+    inserts = Inserts(table)
+    content = lines(decompressed(stored), longest + 2)
+    for expected in _HEADER_LINES:
+        if next(content, b"") != expected:
+            raise CorruptError(f"a chunk of table {table.name!r} does not begin as opskit writes it")
+    for line in content:
+        yield inserts.check(line)
+
+
+def create_table(table: TableEntry, stored: Iterable[bytes]) -> CreateTable:
+    """Return the CREATE TABLE statement of one table; `CorruptError` for anything else in its file."""
+    body = _definitions(stored)
+    if not body.endswith(b";\n"):
+        raise CorruptError(f"the definition of table {table.name!r} ends too early")
+    parsed = parse_create_table(_text(body[:-2]))
+    if parsed.name != table.name:
+        raise CorruptError(f"the definition of table {table.name!r} creates {parsed.name!r}")
+    if parsed.engine.lower() != table.engine.lower():
+        raise CorruptError(f"the definition of table {table.name!r} has another engine than the manifest")
+    return parsed
+
+
+def programs(manifest: Manifest, stored: Iterable[bytes]) -> list[ProgramStatement]:
+    """Return the statements of one file of programs, each of a kind and name that the manifest has."""
+    expected = {(entry.kind, entry.name): (entry.definer, entry.table) for entry in manifest.programs}
+    return parse(_definitions(stored), expected)
+
+
+def _definitions(stored: Iterable[bytes]) -> bytes:
+    content = bytearray()
+    for piece in decompressed(stored):
+        content += piece
+        if len(content) > _DEFINITIONS_MAXIMUM:
+            raise CorruptError("a file of definitions is larger than any that opskit writes")
+    if not content.startswith(FILE_HEADER):
+        raise CorruptError("a file of definitions does not begin as opskit writes it")
+    return bytes(content[len(FILE_HEADER) :])
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptError("a CREATE TABLE statement is not UTF-8") from error

@@ -1,0 +1,124 @@
+"""Loading: tables, rows, indexes, programs, foreign keys, in that order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from opskit.backup.check import read_file
+from opskit.backup.manifest import Chunk, Manifest, TableEntry
+from opskit.errors import DeniedError, OpskitError
+from opskit.mysql.connection import Connection, error_number, execute
+from opskit.mysql.ddl import CreateTable, StagedTable, stage
+from opskit.mysql.programs import ProgramStatement, without_definer
+from opskit.mysql.session_file import FILE_HEADER
+from opskit.mysql.wire import send
+from opskit.progress import Progress
+from opskit.restore.grammar import statements
+from opskit.storage import Storage
+from opskit.workers import Stop, run
+
+_LOG_BIN_TRUST = 1419
+
+
+@dataclass(slots=True)
+class Definitions:
+    """The parts of a backup that are not rows, each judged by the grammar."""
+
+    tables: dict[str, CreateTable]
+    programs: list[ProgramStatement]
+    staged: dict[str, StagedTable] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.staged = {name: stage(table) for name, table in self.tables.items()}
+
+
+def set_session(connection: Connection) -> None:
+    """Set the session as the files do."""
+    for statement in FILE_HEADER.decode().splitlines():
+        execute(connection, statement.rstrip(";"))
+
+
+def load_tables(connection: Connection, definitions: Definitions) -> None:
+    """Create every table, with the keys that must be there while rows come."""
+    for staged in definitions.staged.values():
+        execute(connection, staged.create.encode())
+
+
+def load_rows(
+    connections: Sequence[Connection], storage: Storage, manifest: Manifest, progress: Progress, stop: Stop
+) -> None:
+    """Load every chunk in a transaction of its own, several side by side, those of the largest tables first."""
+    tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
+    tasks = [(table, chunk) for table in tables for chunk in table.chunks]
+
+    def load(connection: Connection, task: tuple[TableEntry, Chunk]) -> None:
+        table, chunk = task
+        execute(connection, "START TRANSACTION")
+        stored = read_file(storage, manifest, manifest.file(chunk.name))
+        for statement in statements(table, stored, manifest.largest_statement):
+            stop.check()
+            send(connection, statement)
+        execute(connection, "COMMIT")
+        progress.advance(chunk.rows)
+
+    progress.phase("load", manifest.rows, "rows")
+    run(tasks, connections, load, stop)
+
+
+def build_indexes(
+    connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, progress: Progress, stop: Stop
+) -> None:
+    """Add the deferred keys, several tables side by side, the largest first; then the foreign keys, one by one."""
+    tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
+    tasks = [additions for table in tables if (additions := definitions.staged[table.name].additions)]
+
+    def build(connection: Connection, additions: list[str]) -> None:
+        for statement in additions:
+            execute(connection, statement.encode())
+        progress.advance(1)
+
+    progress.phase("indexes", len(tasks), "objects")
+    run(tasks, connections, build, stop)
+    for staged in definitions.staged.values():
+        if staged.foreign_keys:
+            execute(connections[0], staged.foreign_keys.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPrograms:
+    """What was done to programs beside creating them."""
+
+    without_definer: tuple[str, ...]
+    disabled_events: tuple[str, ...]
+
+
+def load_programs(
+    connection: Connection, found: list[ProgramStatement], *, keep_definer: bool, enable_events: bool
+) -> LoadedPrograms:
+    """Create routines, events, views and triggers; one `DeniedError` names every one that may not be created."""
+    stripped, disabled, refused = [], [], []
+    mends: dict[str, None] = {}
+    for program in found:
+        label = f"{program.kind} {program.name}"
+        statement = program.statement
+        if program.role == "state":
+            if not enable_events:
+                disabled.append(program.name)
+                continue
+        elif program.role == "create" and not keep_definer:
+            statement = without_definer(statement)
+            stripped.append(f"{label} ({program.definer})")
+        try:
+            execute(connection, statement)
+        except DeniedError as error:
+            refused.append(f"{label}: {error.message}")
+            mends[_mend(error)] = None
+    if refused:
+        raise DeniedError("; ".join(refused), hint="; ".join(mends))
+    set_session(connection)
+    return LoadedPrograms(tuple(stripped), tuple(disabled))
+
+
+def _mend(error: OpskitError) -> str:
+    if error_number(error) == _LOG_BIN_TRUST:
+        return "SET GLOBAL log_bin_trust_function_creators = 1, or restore as a user with SUPER"
+    return "grant TRIGGER, EVENT, CREATE ROUTINE, CREATE VIEW (and SET_ANY_DEFINER with --keep-definer) to this user"

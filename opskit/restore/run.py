@@ -1,0 +1,213 @@
+"""A restore from beginning to end: judge the backup, look ahead, load into a database of its own, compare."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opskit.backup import layout
+from opskit.backup.check import read_file
+from opskit.backup.manifest import File, Manifest
+from opskit.errors import OpskitError
+from opskit.mysql import wire
+from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
+from opskit.mysql.ddl import CreateTable
+from opskit.mysql.lease import Lease
+from opskit.mysql.programs import ProgramStatement
+from opskit.progress import NoProgress, Progress
+from opskit.restore import grammar
+from opskit.restore import target as targets
+from opskit.restore.compare import Comparison, compare, require_equal
+from opskit.restore.load import (
+    Definitions,
+    LoadedPrograms,
+    build_indexes,
+    load_programs,
+    load_rows,
+    load_tables,
+    set_session,
+)
+from opskit.restore.orphans import count_orphans
+from opskit.restore.preflight import preflight
+from opskit.restore.target import Target
+from opskit.storage import Storage
+from opskit.workers import Stop, Watch, run
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a backup is restored."""
+
+    workers: int = 4
+    into: str | None = None
+    keep_definer: bool = False
+    enable_events: bool = False
+    lease_wait_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a restore did and proved."""
+
+    backup_id: str
+    database: str
+    rows: int
+    tables: tuple[Comparison, ...]
+    not_compared: tuple[str, ...]
+    definers_dropped: tuple[str, ...]
+    events_disabled: tuple[str, ...]
+    names_source: tuple[str, ...]
+    orphans: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """How much a restore will add to the server, in bytes, as far as the source's own figures tell."""
+
+    data_bytes: int
+    binlog_bytes: int
+
+
+def additions(manifest: Manifest) -> Additions:
+    """Estimate from the source's table sizes and from the length of the statements."""
+    return Additions(
+        data_bytes=sum(table.data_bytes for table in manifest.tables),
+        binlog_bytes=sum(table.sql_bytes for table in manifest.tables),
+    )
+
+
+def restore(
+    server: Endpoint,
+    storage: Storage,
+    manifest: Manifest,
+    options: Options = Options(),
+    progress: Progress = NoProgress(),
+) -> RestoreReport:
+    """Restore a backup into a staging database, or into `options.into`, and compare every row.
+
+    Nothing is executed before every object was read, compared with its digest and judged by the grammar
+    (`CorruptError`). A restore that fails drops the database that it made.
+    """
+    stop = Stop()
+    source = manifest.database.name
+    with stop:
+        definitions = judge(storage, manifest, options.workers, progress, stop)
+        admin = connect(server)
+        with contextlib.closing(admin), Lease(connect(server), options.into or source) as lease:
+            require_supported(admin)
+            lease.acquire(options.lease_wait_seconds)
+            target = _choose_target(admin, source, options.into)
+            preflight(admin, manifest, list(definitions.tables.values()))
+            with Watch(lease.check_when_due, stop), _made(admin, target, manifest) as made:
+                return _fill(server, storage, manifest, made, definitions, options, progress, stop)
+
+
+def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress, stop: Stop) -> Definitions:
+    """Read every object of the backup: its digest must be the manifest's, its statements opskit's own."""
+    tables: dict[str, CreateTable] = {}
+    programs: dict[str, list[ProgramStatement]] = {}
+    schema_of = {table.schema_file: table for table in manifest.tables}
+    chunk_of = {chunk.name: table for table in manifest.tables for chunk in table.chunks}
+
+    def look(_: int, file: File) -> None:
+        stored = _counted(read_file(storage, manifest, file), progress)
+        if file.name in schema_of:
+            table = schema_of[file.name]
+            tables[table.name] = grammar.create_table(table, stored)
+        elif file.name in chunk_of:
+            for _ in grammar.statements(chunk_of[file.name], stored, manifest.largest_statement):
+                stop.check()
+        elif file.name == layout.schema_create_name(manifest.database.name):
+            for _ in stored:
+                pass  # never executed: the staging database has a name of its own
+        else:
+            programs[file.name] = grammar.programs(manifest, stored)
+
+    progress.phase("verify", manifest.stored_bytes, "bytes")
+    run(manifest.files, range(workers), look, stop)
+    in_order = [
+        statement
+        for kind in layout.PROGRAM_FILES
+        for statement in programs.get(layout.programs_name(manifest.database.name, kind), [])
+    ]
+    return Definitions({table.name: tables[table.name] for table in manifest.tables}, in_order)
+
+
+def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    for piece in pieces:
+        progress.advance(len(piece))
+        yield piece
+
+
+def _choose_target(admin: Connection, source: str, into: str | None) -> Target:
+    if into is None:
+        run_id = targets.new_run_id(datetime.now(UTC))
+        return Target(targets.generated_name(source, "restore", run_id), staging=True)
+    targets.require_empty(admin, into)
+    return Target(into, staging=False)
+
+
+@contextlib.contextmanager
+def _made(admin: Connection, target: Target, manifest: Manifest) -> Iterator[Target]:
+    database = manifest.database
+    exists = targets.exists(admin, target.database)
+    if not exists:
+        targets.create(admin, target, database.charset, database.collation, database.name)
+    try:
+        if target.staging:
+            targets.mark(admin, target, manifest.id, database.name)
+        yield target
+    except BaseException:
+        with contextlib.suppress(OpskitError):
+            targets.empty(admin, target.database, [table.name for table in manifest.tables], drop=not exists)
+        raise
+
+
+def _fill(  # noqa: PLR0913 - the one call that has everything in hand
+    server: Endpoint,
+    storage: Storage,
+    manifest: Manifest,
+    target: Target,
+    definitions: Definitions,
+    options: Options,
+    progress: Progress,
+    stop: Stop,
+) -> RestoreReport:
+    connections: list[Connection] = []
+    with contextlib.ExitStack() as open_connections:
+        for _ in range(options.workers):
+            connection = open_connections.enter_context(contextlib.closing(connect(server, target.database)))
+            stop.on_stop(lambda held=connection: wire.sever(held))  # type: ignore[misc] # a default binds the loop's value
+            set_session(connection)
+            connections.append(connection)
+        load_tables(connections[0], definitions)
+        load_rows(connections, storage, manifest, progress, stop)
+        build_indexes(connections, manifest, definitions, progress, stop)
+        compared = compare(connections, target.database, manifest, progress, stop)
+        require_equal(compared, manifest.id)
+        loaded = load_programs(
+            connections[0],
+            definitions.programs,
+            keep_definer=options.keep_definer,
+            enable_events=options.enable_events and not target.staging,
+        )
+        orphans = count_orphans(connections[0], target.database)
+    return _report(manifest, target, compared, loaded, orphans)
+
+
+def _report(
+    manifest: Manifest, target: Target, compared: list[Comparison], loaded: LoadedPrograms, orphans: dict[str, int]
+) -> RestoreReport:
+    return RestoreReport(
+        backup_id=manifest.id,
+        database=target.database,
+        rows=sum(each.rows for each in compared),
+        tables=tuple(compared),
+        not_compared=tuple(each.table for each in compared if each.digest is None),
+        definers_dropped=loaded.without_definer,
+        events_disabled=loaded.disabled_events,
+        names_source=tuple(f"{each.kind} {each.name}" for each in manifest.programs if each.names_database),
+        orphans=orphans,
+        warnings=manifest.warnings,
+    )

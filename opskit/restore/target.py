@@ -1,0 +1,108 @@
+"""Databases that a restore makes: their names, the mark by which they are known, and their end."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from opskit.errors import DeniedError, RefusedError
+from opskit.mysql.connection import Connection, execute, quote, scalar
+from opskit.mysql.grants import current_user, database_grant, staging_grant
+
+Purpose = Literal["restore", "rehearse", "before", "after"]
+
+MARKER_TABLE = "_opskit_marker"
+_MAXIMUM_NAME = 64  # characters, in both products
+_HASH_LENGTH = 8
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a fresh run id, `202611230215003f9a`: lower case, so that every server keeps it as it is."""
+    return f"{now.astimezone(UTC):%Y%m%d%H%M%S}{secrets.token_hex(2)}"
+
+
+def generated_name(database: str, purpose: Purpose, run_id: str) -> str:
+    """Return `<database>_opskit_<purpose>_<run id>`; where that is too long, the database part is cut and hashed."""
+    suffix = f"_opskit_{purpose}_{run_id}"
+    return prefix(database) + suffix
+
+
+def prefix(database: str) -> str:
+    """Return what generated names of this database begin with, the same for every purpose."""
+    room = _MAXIMUM_NAME - len("_opskit_rehearse_") - 18
+    if len(database) <= room:
+        return database
+    hashed = hashlib.sha256(database.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{database[: room - _HASH_LENGTH - 1]}_{hashed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a backup is restored to: a staging database with a generated name, or one that was asked for."""
+
+    database: str
+    staging: bool
+
+
+def exists(connection: Connection, database: str) -> bool:
+    """Tell whether there is such a database, as far as this user may see."""
+    count = scalar(connection, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", [database])
+    return bool(count)
+
+
+def require_empty(connection: Connection, database: str) -> None:
+    """Raise `RefusedError` if anything is in the database; one that does not exist is empty."""
+    held = scalar(
+        connection,
+        "SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = %s)",
+        [database] * 3,
+    )
+    if held:
+        raise RefusedError(
+            f"database {database!r} is not empty",
+            hint="name one that does not exist yet, or leave --into out to use a staging database",
+        )
+
+
+def create(connection: Connection, target: Target, charset: str, collation: str, source: str) -> None:
+    """Create the database; `DeniedError` with the one GRANT to run where the user may not."""
+    try:
+        execute(
+            connection,
+            f"CREATE DATABASE {quote(target.database)} DEFAULT CHARACTER SET {charset} COLLATE {collation}",
+        )
+    except DeniedError as error:
+        account = current_user(connection)
+        grant = staging_grant(prefix(source), account) if target.staging else database_grant(target.database, account)
+        raise DeniedError(
+            f"this user may not create database {target.database!r}", hint=f"run as an administrator: {grant};"
+        ) from error
+
+
+def mark(connection: Connection, target: Target, backup_id: str, source: str) -> None:
+    """Write the table by which cleaning up knows that the database is opskit's."""
+    marker = f"{quote(target.database)}.{quote(MARKER_TABLE)}"
+    execute(
+        connection,
+        f"CREATE TABLE {marker} (backup_id VARCHAR(32) CHARACTER SET ascii NOT NULL PRIMARY KEY,"
+        " source VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, created DATETIME NOT NULL) ENGINE=InnoDB",
+    )
+    execute(
+        connection,
+        f"INSERT INTO {marker} VALUES (%s, %s, UTC_TIMESTAMP())",  # noqa: S608 - quoted names
+        [backup_id, source],
+    )
+
+
+def empty(connection: Connection, database: str, tables: Iterable[str], *, drop: bool) -> None:
+    """Undo a restore that failed: drop the database if the run made it, else what it put there."""
+    if drop:
+        execute(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
+        return
+    execute(connection, "SET SESSION foreign_key_checks = 0")
+    for table in tables:
+        execute(connection, f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)}")
