@@ -1,0 +1,119 @@
+"""A configuration that gives every key there is, and walks over documents and models."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from opskit.settings.source import Path
+
+SECRET = "correct-horse-battery"
+
+_STORE = {
+    "url": "s3://registry-backups/opskit",
+    "endpoint_url": "https://s3.example.com",
+    "ca_file": "/etc/opskit/ca.crt",
+    "region": "eu-west-1",
+    "path_style": True,
+}
+_SERVER = {
+    "host": "mysql.example.com",
+    "port": 3307,
+    "user": "opskit",
+    "tls": {"mode": "verify_ca", "ca_file": "/etc/opskit/mysql.crt"},
+}
+_HTTP = {"url": "https://registry.example.com/", "ca_file": "/etc/opskit/ca.crt"}
+
+
+def _registry(name: str, password: dict[str, str], token: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "mysql": {**_SERVER, **password, "database": "modelregistry"},
+        "restore": {"user": "restore", **password},
+        "rehearse": {**_SERVER, **password},
+        "rest": {**_HTTP, **token},
+        "grpc": {"address": "registry.example.com:9090"},
+        "proxy": {**_HTTP, **token},
+    }
+
+
+# Of a secret and its file one can be given: two registries and two stores take turns.
+EVERYTHING: dict[str, Any] = {
+    "storage": {**_STORE, "copies": [_STORE]},
+    "registries": [
+        _registry("distance-prediction", {"password_file": "/run/password"}, {"token_file": "/run/token"}),
+        _registry("second", {"password": SECRET}, {"token": SECRET}),
+    ],
+    "discover": {"namespace": "rhoai-model-registries"},
+    "backup": {
+        "workers": 2,
+        "compression_level": 5,
+        "max_duration": "4h",
+        "min_interval": "5m",
+        "server_checksum": True,
+        "max_load": 40,
+    },
+    "rehearse": {"max_bytes": "2GiB"},
+    "encryption": {"recipients": ["age1abc"], "identity_file": "/run/identity"},
+    "signing": {"key_file": "/run/key", "trusted_keys": ["c2lnbmF0dXJl"]},
+    "retention": {"keep_last": 1, "keep_daily": 2, "keep_weekly": 3, "keep_monthly": 4, "min_redundancy": 2},
+    "artifacts": {
+        "stores": [
+            {
+                "endpoint": "https://s3.example.com",
+                "aliases": ["https://s3.internal"],
+                "buckets": ["models"],
+                "region": "eu-west-1",
+                "ca_file": "/etc/opskit/ca.crt",
+                "access_key_id": SECRET,
+                "secret_access_key": SECRET,
+            },
+            {"access_key_id_file": "/run/id", "secret_access_key_file": "/run/secret"},
+        ]
+    },
+    "probe": {"backup_max_age": "30h", "rehearsal_max_age": "9d", "certificate_min_days": 21},
+}
+
+
+def nodes(node: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every mapping, list and scalar of a document, each with its path."""
+    yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from nodes(value, (*path, key))
+
+
+def scalars(document: object) -> list[tuple[Path, object]]:
+    """Every scalar of a document, each with its path."""
+    return [(path, node) for path, node in nodes(document) if not isinstance(node, dict | list)]
+
+
+def sections(document: object) -> list[Path]:
+    """The path of every mapping of a document."""
+    return [path for path, node in nodes(document) if isinstance(node, dict)]
+
+
+def changed(path: Path, value: object) -> dict[str, Any]:
+    """The whole configuration with one value changed or added."""
+    document = copy.deepcopy(EVERYTHING)
+    node: Any = document
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return document
+
+
+def key_paths(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key that a section knows, those of inner sections included: `registries.mysql.host`."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        for inner in _sections_in(field.annotation):
+            yield from key_paths(inner, f"{prefix}{name}.")
+
+
+def _sections_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections_in(argument)
