@@ -115,7 +115,7 @@ class Watch:
         try:
             while not self._done.wait(self._every_seconds):
                 self._look()
-        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - the same
             self._stop.because(error)
 
     def __enter__(self) -> Self:

@@ -43,7 +43,7 @@ def list_registries(storage: Storage) -> list[str]:
     found: dict[str, None] = {}
     for stored in storage.list():
         parts = stored.key.split("/")
-        if len(parts) > 2 and layout.is_backup_id(parts[1]):  # noqa: PLR2004 - registry/id/name
+        if parts[2:] and layout.is_backup_id(parts[1]):
             found[parts[0]] = None
     return list(found)
 

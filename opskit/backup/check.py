@@ -43,7 +43,9 @@ def read_file(storage: Storage, manifest: Manifest, file: File) -> Iterator[byte
     """Yield the stored bytes of one file; `CorruptError` at the end if they are not those of the manifest."""
     digest = Digest()
     try:
-        yield from digest.observe(_no_longer_than(file, storage.get(backup_key(manifest.registry, manifest.id, file.name))))
+        yield from digest.observe(
+            _no_longer_than(file, storage.get(backup_key(manifest.registry, manifest.id, file.name)))
+        )
     except NotFoundError:
         raise CorruptError(f"{file.name} is missing") from None
     if digest.size != file.bytes:
@@ -59,5 +61,3 @@ def _no_longer_than(file: File, source: Iterable[bytes]) -> Iterator[bytes]:
         if size > file.bytes:
             raise CorruptError(f"{file.name} is longer than its {file.bytes} bytes")
         yield piece
-
-

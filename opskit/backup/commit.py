@@ -10,9 +10,9 @@ from opskit.storage import Storage
 def commit(storage: Storage, manifest: Manifest, lease: Lease) -> None:
     """Put the manifest, once every file is seen to be there and the lease is still ours.
 
-    An error is followed by reading the manifest back: a lost answer, and the 412 that a retry of our own write
-    gets, are successes (measured with moto). `RefusedError` if another manifest stands there, `UnavailableError`
-    if it cannot be told whether ours does.
+    An error is followed by reading the manifest back: a lost answer, and the 412 that a retry of our own
+    write gets, are successes (measured with moto). `RefusedError` if another manifest stands there,
+    `UnavailableError` if it cannot be told whether ours does.
     """
     _require_complete(storage, manifest)
     lease.check()
@@ -42,8 +42,6 @@ def _settle(storage: Storage, key: str, content: bytes, backup_id: str, error: O
     except NotFoundError:
         raise error from None
     except OpskitError:
-        raise UnavailableError(
-            f"{error.message}; the backup may exist: run `backup check {backup_id}`"
-        ) from error
+        raise UnavailableError(f"{error.message}; the backup may exist: run `backup check {backup_id}`") from error
     if found != content:
         raise RefusedError(f"another manifest stands at {key}") from error

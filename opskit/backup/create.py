@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -243,7 +243,7 @@ def _tasks(snapshot: Snapshot, states: list[_TableState]) -> list[tuple[_TableSt
     return tasks
 
 
-def _read_range(  # noqa: PLR0913 - one task of a worker
+def _read_range(
     writer: _Writer,
     snapshot: Snapshot,
     states: list[_TableState],
@@ -256,7 +256,7 @@ def _read_range(  # noqa: PLR0913 - one task of a worker
     table = state.table
     encoder = RowEncoder(table.kinds, table.insert_into)
     columns = ", ".join(column.expression for column in table.columns)
-    select = f"SELECT {columns} FROM {quote(table.name)}{key_range.where(table.range_column)}"  # noqa: S608 - quoted names
+    select = f"SELECT {columns} FROM {quote(table.name)}{key_range.where(table.range_column)}"
     pieces = wire.stream(worker.connection, select, encoder)
     rows = 0
     while (first := next(pieces, b"")) or encoder.is_open:
@@ -318,12 +318,12 @@ def _by_file(found: list[programs.Program]) -> dict[str, list[programs.Program]]
 def _warnings(states: list[_TableState], options: Options) -> Iterator[str]:
     for state in states:
         for column in state.table.reparsed:
-            yield f"table {state.table.name!r}: JSON text cannot say what column {column} holds; saved as re-parsed"
+            yield f"table {state.table.name!r}: JSON text cannot say all of column {column}; saved as re-parsed"
     if options.skip_routines:
         yield "routines were left out (--skip-routines)"
 
 
-def _manifest(  # noqa: PLR0913 - everything that was learnt
+def _manifest(
     writer: _Writer,
     snapshot: Snapshot,
     facts: RegistryFacts,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -39,7 +39,7 @@ class File(_Part):
 
 
 class Chunk(_Part):
-    """Rows of one table in one file; `first` and `before` bound the range column of the pass that it came from."""
+    """Rows of one table in one file; `first` and `before` bound the range that it came from."""
 
     name: str
     rows: Count
@@ -67,7 +67,7 @@ class TableEntry(_Part):
 
     @model_validator(mode="after")
     def _reads_its_own_columns(self) -> "TableEntry":
-        """The SELECT list is sent to a server: only expressions that a dump makes of a column are taken."""
+        """Take only expressions that a dump makes of a column: the list is sent to a server."""
         if len(self.select) != len(self.columns) or len(set(self.columns)) != len(self.columns):
             raise ValueError("select: does not match columns")
         for column, expression in zip(self.columns, self.select, strict=True):
@@ -220,8 +220,7 @@ def load_manifest(content: bytes, expected_id: str) -> Manifest:
     return manifest
 
 
-def _format_version(content: bytes, expected_id: str) -> Any:  # noqa: ANN401 - whatever the file says
-
+def _format_version(content: bytes, expected_id: str) -> object:
 
     try:
         document = json.loads(content)

@@ -7,8 +7,7 @@ import zstandard
 
 from opskit.errors import CorruptError
 
-# A line that is longer was not written by opskit for a server that could have sent the row: MySQL's own limit of
-# max_allowed_packet is 1 GiB, and hexadecimal is used for short values only.
+# What zstd's highest ordinary level uses; a frame that wants more memory was not written by opskit.
 _MAXIMUM_WINDOW = 2**27
 
 
@@ -59,7 +58,7 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def lines(source: Iterable[bytes], maximum: int) -> Iterator[bytes]:
-    r"""Yield line by line, without the `\n`; `CorruptError` for a line longer than `maximum` or an unended one."""
+    r"""Yield line by line, without the `\n`; `CorruptError` for one longer than `maximum` or without an end."""
     rest = b""
     for piece in source:
         *complete, tail = piece.split(b"\n")

@@ -1,7 +1,7 @@
 """Connections to the server, and the translation of its errors."""
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +120,7 @@ _NO_SPACE = {
     1114,  # the table is full
     1030,  # storage engine error: 28 is ENOSPC; see below
 }
+_PACKET_TOO_LARGE = 1153
 _REFUSED = {
     ER.DB_CREATE_EXISTS,
     ER.TABLE_EXISTS_ERROR,
@@ -160,7 +161,7 @@ def _by_number(number: int, text: str, doing: str) -> OpskitError:
         return NoSpaceError(message)
     if number in _REFUSED:
         return RefusedError(message)
-    if number == 1153:  # noqa: PLR2004 - ER_NET_PACKET_TOO_LARGE
+    if number == _PACKET_TOO_LARGE:
         return ConfigurationError(message, hint="raise max_allowed_packet on the server")
     return ServerError(number, f"{doing}: {text}")
 
@@ -233,7 +234,7 @@ class _RefusedPlugin:
         )
 
 
-def _refused_plugins(endpoint: Endpoint) -> Mapping[str, type[_RefusedPlugin]] | None:
+def _refused_plugins(endpoint: Endpoint) -> dict[str, Callable[[Connection], Any]] | None:
     if endpoint.tls_mode in ("verify_ca", "verify_identity"):
         return None
     return {"mysql_clear_password": _RefusedPlugin}
@@ -257,7 +258,7 @@ def require_supported(connection: Connection) -> None:
     version = server_version(connection)
     if not is_mariadb(connection) and version < (8, 0, 17):
         raise ConfigurationError(
-            f"MySQL {connection.get_server_info()} is not supported: FLOAT columns cannot be read exactly before 8.0.17"
+            f"MySQL {connection.get_server_info()} is not supported: before 8.0.17 FLOAT cannot be read exactly"
         )
 
 

@@ -1,8 +1,8 @@
 """CREATE TABLE statements, taken apart far enough to judge them and to add their indexes later.
 
-The text is what SHOW CREATE TABLE prints: `CREATE TABLE`, a name, a list in parentheses, options. It is split by
-a scanner that knows quotes and comments, never by lines or commas alone: names, comments and defaults may hold
-anything. A backup is hostile input, so what does not look like that is refused.
+The text is what SHOW CREATE TABLE prints: `CREATE TABLE`, a name, a list in parentheses, options. It is split
+by a scanner that knows quotes and comments, never by lines or commas alone: names, comments and defaults may
+hold anything. A backup is hostile input, so what does not look like that is refused.
 """
 
 import re
@@ -22,7 +22,16 @@ _TOKEN = re.compile(
 )
 # None of these stands in a table that SHOW CREATE TABLE printed for a table of its own engine and files.
 _FORBIDDEN_WORDS = {"SELECT", "CONNECTION", "DIRECTORY", "UNION", "INTO", "DUMPFILE", "OUTFILE", "LOAD_FILE"}
-_ITEM_STARTS = ("`", "PRIMARY KEY", "UNIQUE KEY", "KEY", "FULLTEXT KEY", "SPATIAL KEY", "CONSTRAINT", "PERIOD FOR")
+_ITEM_STARTS = (
+    "`",
+    "PRIMARY KEY",
+    "UNIQUE KEY",
+    "KEY",
+    "FULLTEXT KEY",
+    "SPATIAL KEY",
+    "CONSTRAINT",
+    "PERIOD FOR",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +68,18 @@ def parse_create_table(statement: str) -> CreateTable:
     """Take the statement apart; `CorruptError` if it is anything but one plain CREATE TABLE."""
     tokens = [match for match in _TOKEN.finditer(statement) if match.lastgroup != "space"]
     texts = [token[0] for token in tokens]
-    if [text.upper() for text in texts[:2]] != ["CREATE", "TABLE"] or len(texts) < 5 or texts[3] != "(":  # noqa: PLR2004 - CREATE TABLE name ( )
+    if [text.upper() for text in texts[:2]] != ["CREATE", "TABLE"] or texts[3:4] != ["("]:
         raise CorruptError("not a CREATE TABLE statement of a table in this backup")
     _refuse_foreign_words(tokens)
     items, end = _split_items(statement, tokens)
     for item in items:
         if not item.startswith(_ITEM_STARTS):
             raise CorruptError(f"unexpected definition in CREATE TABLE: {item[:60]!r}")
-    return CreateTable(
-        name=texts[2].strip("`").replace("``", "`"), items=tuple(items), options=statement[end:].strip()
-    )
+    return CreateTable(name=texts[2].strip("`").replace("``", "`"), items=tuple(items), options=statement[end:].strip())
 
 
 def _refuse_foreign_words(tokens: list[re.Match[str]]) -> None:
-    for position, token in enumerate(tokens):
+    for token in tokens:
         text = token[0]
         if token.lastgroup == "word" and text.upper() in _FORBIDDEN_WORDS:
             raise CorruptError(f"{text.upper()} has no place in a CREATE TABLE statement")
@@ -110,7 +117,8 @@ def stage(table: CreateTable) -> StagedTable:
     AUTO_INCREMENT column; functional, multi-valued and SPATIAL keys; and any key listed before one that is
     kept, since the server lists keys of a kind in the order in which they came.
     """
-    kept, deferred = [], []
+    kept: list[str] = []
+    deferred: list[str] = []
     plain, fulltext, foreign = [], [], []
     has_primary = any(item.startswith("PRIMARY KEY") for item in table.items)
     not_null = {_name(item) for item in table.items if item.startswith("`") and " NOT NULL" in item}
@@ -149,7 +157,7 @@ def stage(table: CreateTable) -> StagedTable:
 
 
 def key_parts(item: str) -> list[str]:
-    """Return the parts of a key definition: a column with its length and order, or an expression in parentheses."""
+    """Return the parts of a key: a column with its length and order, or an expression in parentheses."""
     tokens = list(_TOKEN.finditer(item))
     opening = next(index for index, token in enumerate(tokens) if token.lastgroup == "mark" and token[0] == "(")
     parts, depth, start = [], 0, tokens[opening].end()

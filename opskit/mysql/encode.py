@@ -24,6 +24,7 @@ DIGEST_ALGORITHM: Final = "xxh64-sum"
 STATEMENT_BYTES: Final = 16 * 1024
 # Hexadecimal doubles a value, so beyond this size it is quoted instead.
 HEX_LIMIT: Final = 1024 * 1024
+_HEADER_BYTES: Final = 4
 _CONTINUED: Final = 0xFFFFFF
 _DIGEST_MASK: Final = 2**64 - 1
 
@@ -69,8 +70,8 @@ class RowEncoder:
 
     `feed` takes the packets in pieces of any size and returns the statements that are complete; `cut` closes
     the statement that is open. `rows`, `digest` (the sum, modulo 2^64, of XXH64 over each row's payload) and
-    `largest` (the longest statement in bytes) and `sql_bytes` count what was read so far. `finished` tells that the server
-    said the result is complete, `error` holds its ERR packet if it said otherwise. Without `kinds` the rows are
+    `largest` (the longest statement in bytes) and `sql_bytes` count what was read so far. `finished` tells that the
+    server said the result is complete, `error` holds its ERR packet if it said otherwise. Without `kinds` the rows are
     counted and digested, and no SQL is made of them.
     """
 
@@ -107,7 +108,7 @@ class RowEncoder:
         buffer = bytes(self._rest)
         position, end = 0, len(buffer)
         statements: list[bytes] = []
-        while end - position >= 4 and not self.finished and self.error is None:  # noqa: PLR2004 - a header
+        while end - position >= _HEADER_BYTES and not self.finished and self.error is None:
             length = int.from_bytes(buffer[position : position + 3], "little")
             if end - position - 4 < length:
                 self._needed = length + 4

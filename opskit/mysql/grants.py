@@ -54,7 +54,9 @@ def invisible_programs(connection: Connection, database: str) -> list[str]:
     if "ALL PRIVILEGES" in privileges or "ALL" in privileges:
         return []
     hidden = [kind for kind, showing in _SHOWS.items() if not privileges & showing]
-    return [f"this user may not see {', '.join(hidden)}: if there are any, they are not in the backup"] if hidden else []
+    return (
+        [f"this user may not see {', '.join(hidden)}: if there are any, they are not in the backup"] if hidden else []
+    )
 
 
 def _grantable(name: str) -> str:

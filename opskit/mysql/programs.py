@@ -5,7 +5,7 @@ gives it back unchanged only when character_set_results is NULL.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +14,8 @@ from opskit.errors import ConfigurationError, CorruptError
 from opskit.mysql.connection import Connection, execute, quote
 
 ProgramKind = Literal["view", "procedure", "function", "event", "trigger"]
+# (kind, name) → (definer, table), as the manifest has them.
+Expected = Mapping[tuple[ProgramKind, str], tuple[str, str | None]]
 
 _ROUTINES = (
     "SELECT routine_type, routine_name, definer FROM information_schema.routines WHERE routine_schema = %s"
@@ -51,10 +53,18 @@ _HEADS = {
     ),
 }
 _PLACEHOLDER = re.compile(
-    rb"CREATE VIEW (?P<name>" + _IDENTIFIER + rb") AS SELECT 1 AS " + _IDENTIFIER + rb"(?:, 1 AS " + _IDENTIFIER + rb")*"
+    rb"CREATE VIEW (?P<name>"
+    + _IDENTIFIER
+    + rb") AS SELECT 1 AS "
+    + _IDENTIFIER
+    + rb"(?:, 1 AS "
+    + _IDENTIFIER
+    + rb")*"
 )
 _EVENT_STATE = re.compile(rb"( ON COMPLETION (?:NOT )?PRESERVE )(ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)\b")
-_ALTER_EVENT = re.compile(rb"ALTER EVENT (?P<name>" + _IDENTIFIER + rb") (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)")
+_ALTER_EVENT = re.compile(
+    rb"ALTER EVENT (?P<name>" + _IDENTIFIER + rb") (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)"
+)
 _SESSION = re.compile(
     rb"SET SESSION character_set_client = \w+, collation_connection = \w+, sql_mode = '[A-Z0-9_,]*',"
     rb" time_zone = '[A-Za-z0-9_+:/-]+'"
@@ -117,15 +127,15 @@ def read_programs(connection: Connection, database: str, *, skip_routines: bool 
 @contextmanager
 def _as_bytes(connection: Connection) -> Iterator[None]:
     execute(connection, "SET SESSION character_set_results = NULL")
-    connection.use_unicode = False  # type: ignore[attr-defined] # an argument of the constructor, read at each result
+    connection.use_unicode = False  # an argument of its constructor, read at each result
     try:
         yield
     finally:
-        connection.use_unicode = True  # type: ignore[attr-defined]
+        connection.use_unicode = True
         execute(connection, "SET SESSION character_set_results = utf8mb4")
 
 
-def _read(  # noqa: PLR0913 - what information_schema knows and SHOW CREATE does not
+def _read(
     connection: Connection,
     kind: ProgramKind,
     name: str,
@@ -177,7 +187,11 @@ def _canonical(kind: ProgramKind, name: str, table: str | None, fires: str, crea
         return _EVENT_STATE.sub(rb"\1DISABLE", create, count=1)
     if kind == "trigger" and not _names(_HEADS["trigger"].match(create), name, table):
         # The server keeps the head as it was typed, with the database's name perhaps.
-        typed = re.match(rb"CREATE (" + _DEFINER + rb")TRIGGER\b.*?\bFOR\s+EACH\s+ROW\s+(?P<body>.*)", create, re.S | re.I)
+        typed = re.match(
+            rb"CREATE (" + _DEFINER + rb")TRIGGER\b.*?\bFOR\s+EACH\s+ROW\s+(?P<body>.*)",
+            create,
+            re.DOTALL | re.IGNORECASE,
+        )
         if typed is None or table is None:
             raise ConfigurationError(f"trigger {name!r} has a definition that opskit does not understand")
         head = f"TRIGGER {quote(name)} {fires} ON {quote(table)} FOR EACH ROW ".encode()
@@ -191,11 +205,7 @@ def _unquoted(identifier: bytes) -> str:
 
 
 def _names(head: re.Match[bytes] | None, name: str, table: str | None) -> bool:
-    return (
-        head is not None
-        and _unquoted(head["name"]) == name
-        and (table is None or _unquoted(head["table"]) == table)
-    )
+    return head is not None and _unquoted(head["name"]) == name and (table is None or _unquoted(head["table"]) == table)
 
 
 def render(programs: list[Program]) -> bytes:
@@ -238,12 +248,12 @@ class ProgramStatement:
     definer: str = ""
 
 
-def parse(content: bytes, expected: dict[tuple[str, str], tuple[str, str | None]]) -> list[ProgramStatement]:
+def parse(content: bytes, expected: Expected) -> list[ProgramStatement]:
     """Read a program file back; `expected` maps (kind, name) to (definer, table), as the manifest has them.
 
     `CorruptError` for anything that `render` would not have written, or that the manifest does not name.
     """
-    lines = re.fullmatch(rb"DELIMITER (?P<delimiter>;;|//\d{1,3}//)\n(?P<body>.*)DELIMITER ;\n", content, re.S)
+    lines = re.fullmatch(rb"DELIMITER (?P<delimiter>;;|//\d{1,3}//)\n(?P<body>.*)DELIMITER ;\n", content, re.DOTALL)
     if lines is None:
         raise CorruptError("a file of programs has a form that opskit does not write")
     *statements, rest = lines["body"].split(lines["delimiter"] + b"\n")
@@ -252,10 +262,13 @@ def parse(content: bytes, expected: dict[tuple[str, str], tuple[str, str | None]
     return [_judge(statement, expected) for statement in statements]
 
 
-def _judge(statement: bytes, expected: dict[tuple[str, str], tuple[str, str | None]]) -> ProgramStatement:
+def _judge(statement: bytes, expected: Expected) -> ProgramStatement:
     if _SESSION.fullmatch(statement):
         return ProgramStatement("session", statement)
-    if (placeholder := _PLACEHOLDER.fullmatch(statement)) and ("view", _unquoted(placeholder["name"])) in expected:
+    if (placeholder := _PLACEHOLDER.fullmatch(statement)) and (
+        "view",
+        _unquoted(placeholder["name"]),
+    ) in expected:
         return ProgramStatement("placeholder", statement, "view", _unquoted(placeholder["name"]))
     if (state := _ALTER_EVENT.fullmatch(statement)) and ("event", _unquoted(state["name"])) in expected:
         return ProgramStatement("state", statement, "event", _unquoted(state["name"]))

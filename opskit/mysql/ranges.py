@@ -1,6 +1,7 @@
 """A table cut into ranges of about the same size, so that several workers can read it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote
 from opskit.mysql.schema import Table
@@ -40,14 +41,14 @@ def split(connection: Connection, table: Table) -> list[Range]:
         return [Range()]
     low, high = execute(
         connection,
-        f"SELECT MIN({quote(column)}), MAX({quote(column)}) FROM {quote(table.name)}",  # noqa: S608 - quoted names
+        f"SELECT MIN({quote(column)}), MAX({quote(column)}) FROM {quote(table.name)}",
     )[0]
     if low is None or low == high:
         return [Range()]
     target_rows = max(1000, table.estimated_rows * RANGE_BYTES // table.size)
     cuts = _cuts(connection, table, int(low), int(high) + 1, target_rows)
     bounds = [None, *cuts, None]
-    return [Range(first, before) for first, before in zip(bounds, bounds[1:], strict=False)]
+    return [Range(first, before) for first, before in pairwise(bounds)]
 
 
 def _cuts(connection: Connection, table: Table, low: int, high: int, target_rows: int) -> list[int]:
@@ -67,7 +68,7 @@ def _estimate(connection: Connection, table: Table, first: int, before: int) -> 
     plan = "EXPLAIN" if is_mariadb(connection) else "EXPLAIN FORMAT=TRADITIONAL"
     row = execute(
         connection,
-        f"{plan} SELECT 1 FROM {quote(table.name)} FORCE INDEX (PRIMARY)"  # noqa: S608 - quoted names
+        f"{plan} SELECT 1 FROM {quote(table.name)} FORCE INDEX (PRIMARY)"
         + Range(first, before).where(table.range_column),
     )[0]
     return int(row[8 if is_mariadb(connection) else 9] or 0)

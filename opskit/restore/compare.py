@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from opskit.backup.manifest import Manifest, TableEntry
 from opskit.errors import ConfigurationError, CorruptError
@@ -48,7 +49,7 @@ def compare(
     def read(connection: Connection, task: tuple[TableEntry, Range]) -> None:
         table, part = task
         encoder = RowEncoder()
-        select = f"SELECT {', '.join(table.select)} FROM {quote(table.name)}{part.where(table.range_column)}"  # noqa: S608 - quoted names, expressions judged with the manifest
+        select = f"SELECT {', '.join(table.select)} FROM {quote(table.name)}{part.where(table.range_column)}"
         for _ in wire.stream(connection, select, encoder):
             stop.check()
         progress.advance(encoder.rows)
@@ -81,7 +82,7 @@ def _parts(table: TableEntry) -> list[Range]:
     if table.range_column is None or not bounds:
         return [Range()]
     ends = [None, *bounds, None]
-    return [Range(first, before) for first, before in zip(ends, ends[1:], strict=False)]
+    return [Range(first, before) for first, before in pairwise(ends)]
 
 
 def _not_comparable(connection: Connection, database: str, manifest: Manifest) -> set[str]:

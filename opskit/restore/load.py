@@ -65,7 +65,11 @@ def load_rows(
 
 
 def build_indexes(
-    connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, progress: Progress, stop: Stop
+    connections: Sequence[Connection],
+    manifest: Manifest,
+    definitions: Definitions,
+    progress: Progress,
+    stop: Stop,
 ) -> None:
     """Add the deferred keys, several tables side by side, the largest first; then the foreign keys, one by one."""
     tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)

@@ -20,7 +20,7 @@ def count_orphans(connection: Connection, database: str) -> dict[str, int]:
         given = " AND ".join(f"c.{quote(column)} IS NOT NULL" for column, _ in columns)
         rows = scalar(
             connection,
-            f"SELECT COUNT(*) FROM {quote(child)} c LEFT JOIN {quote(parent)} p ON {joined}"  # noqa: S608 - quoted names
+            f"SELECT COUNT(*) FROM {quote(child)} c LEFT JOIN {quote(parent)} p ON {joined}"
             f" WHERE {given} AND p.{quote(columns[0][1])} IS NULL",
         )
         if rows:

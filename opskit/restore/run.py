@@ -1,6 +1,7 @@
 """A restore from beginning to end: judge the backup, look ahead, load into a database of its own, compare."""
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,11 +117,9 @@ def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress
             table = schema_of[file.name]
             tables[table.name] = grammar.create_table(table, stored)
         elif file.name in chunk_of:
-            for _ in grammar.statements(chunk_of[file.name], stored, manifest.largest_statement):
-                stop.check()
+            _read_to_the_end(grammar.statements(chunk_of[file.name], stored, manifest.largest_statement))
         elif file.name == layout.schema_create_name(manifest.database.name):
-            for _ in stored:
-                pass  # never executed: the staging database has a name of its own
+            _read_to_the_end(stored)  # never executed: the staging database has a name of its own
         else:
             programs[file.name] = grammar.programs(manifest, stored)
 
@@ -132,6 +131,10 @@ def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress
         for statement in programs.get(layout.programs_name(manifest.database.name, kind), [])
     ]
     return Definitions({table.name: tables[table.name] for table in manifest.tables}, in_order)
+
+
+def _read_to_the_end(pieces: Iterator[bytes]) -> None:
+    deque(pieces, maxlen=0)
 
 
 def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
@@ -164,7 +167,7 @@ def _made(admin: Connection, target: Target, manifest: Manifest) -> Iterator[Tar
         raise
 
 
-def _fill(  # noqa: PLR0913 - the one call that has everything in hand
+def _fill(
     server: Endpoint,
     storage: Storage,
     manifest: Manifest,
@@ -197,7 +200,11 @@ def _fill(  # noqa: PLR0913 - the one call that has everything in hand
 
 
 def _report(
-    manifest: Manifest, target: Target, compared: list[Comparison], loaded: LoadedPrograms, orphans: dict[str, int]
+    manifest: Manifest,
+    target: Target,
+    compared: list[Comparison],
+    loaded: LoadedPrograms,
+    orphans: dict[str, int],
 ) -> RestoreReport:
     return RestoreReport(
         backup_id=manifest.id,

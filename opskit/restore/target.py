@@ -79,7 +79,8 @@ def create(connection: Connection, target: Target, charset: str, collation: str,
         account = current_user(connection)
         grant = staging_grant(prefix(source), account) if target.staging else database_grant(target.database, account)
         raise DeniedError(
-            f"this user may not create database {target.database!r}", hint=f"run as an administrator: {grant};"
+            f"this user may not create database {target.database!r}",
+            hint=f"run as an administrator: {grant};",
         ) from error
 
 
@@ -93,7 +94,7 @@ def mark(connection: Connection, target: Target, backup_id: str, source: str) ->
     )
     execute(
         connection,
-        f"INSERT INTO {marker} VALUES (%s, %s, UTC_TIMESTAMP())",  # noqa: S608 - quoted names
+        f"INSERT INTO {marker} VALUES (%s, %s, UTC_TIMESTAMP())",
         [backup_id, source],
     )
 

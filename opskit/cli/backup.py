@@ -1,0 +1,222 @@
+"""`opskit backup`: create, list, show and check backups."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from opskit.backup.catalog import Backup, find, list_backups
+from opskit.backup.check import CheckReport, check_backup
+from opskit.backup.create import Options, create_backup
+from opskit.backup.manifest import Manifest, backup_key
+from opskit.cli.invocation import Invocation, pass_invocation
+from opskit.cli.options import Group
+from opskit.cli.outcomes import for_each_registry
+from opskit.cli.output import Table
+from opskit.cli.parameters import DurationType
+from opskit.cli.text import human_age, human_size
+from opskit.errors import CorruptError, UsageError
+from opskit.mysql.snapshot import LEVELS, Level
+from opskit.settings import Registry
+from opskit.wiring import configured_storage, database_endpoint
+
+
+@click.group(cls=Group)
+def backup() -> None:
+    """Create, list and check backups."""
+
+
+@backup.command()
+@click.option("--workers", type=click.IntRange(1, 64), help="Sessions that read side by side [backup.workers].")
+@click.option("--consistency", type=click.Choice(LEVELS), default="instance", help="The strongest level to try.")
+@click.option(
+    "--lease-wait",
+    type=DurationType(),
+    default="0s",
+    metavar="DURATION",
+    help="Wait this long for another run to end.",
+)
+@click.option("--allow-non-transactional", is_flag=True, help="Save tables outside InnoDB, read under the lock.")
+@click.option("--skip-routines", is_flag=True, help="Leave procedures and functions out.")
+@pass_invocation
+def create(
+    invocation: Invocation,
+    workers: int | None,
+    consistency: Level,
+    lease_wait: timedelta,
+    allow_non_transactional: bool,
+    skip_routines: bool,
+) -> None:
+    """Save each registry's database; a backup exists once its manifest does, and is never half there."""
+    settings = invocation.settings
+    options = Options(
+        workers=workers or settings.backup.workers,
+        compression_level=settings.backup.compression_level,
+        max_duration_seconds=settings.backup.max_duration.total_seconds(),
+        consistency=consistency,
+        lease_wait_seconds=lease_wait.total_seconds(),
+        allow_non_transactional=allow_non_transactional,
+        skip_routines=skip_routines,
+        server_checksum=settings.backup.server_checksum,
+    )
+    storage = configured_storage(settings)
+
+    def save(registry: Registry) -> Manifest:
+        with invocation.progress() as progress:
+            source = database_endpoint(registry)
+            return create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
+
+    outcomes = for_each_registry(invocation, save)
+    invocation.show(
+        {
+            "storage": storage.url,
+            "backups": [
+                summary(outcome.result) if outcome.result else {"registry": outcome.registry, "error": outcome.error}
+                for outcome in outcomes
+            ],
+        },
+        *(_created(outcome.result, storage.url) for outcome in outcomes if outcome.result),
+    )
+
+
+def summary(manifest: Manifest) -> dict[str, object]:
+    """Return what `create` and `list` say of a backup in JSON."""
+    return {
+        "id": manifest.id,
+        "registry": manifest.registry,
+        "time": manifest.snapshot.time,
+        "consistency": manifest.snapshot.consistency,
+        "consistency_wanted": manifest.snapshot.consistency_wanted,
+        "tables": len(manifest.tables),
+        "rows": manifest.rows,
+        "bytes": manifest.stored_bytes,
+        "warnings": list(manifest.warnings),
+    }
+
+
+def _created(manifest: Manifest, storage_url: str) -> str:
+    lines = [
+        f"backup {manifest.id} of {manifest.registry} is complete",
+        f"  {manifest.rows:,} rows in {len(manifest.tables)} tables, {human_size(manifest.stored_bytes)} stored",
+        f"  consistency {manifest.snapshot.consistency}",
+        f"  {storage_url.rstrip('/')}/{backup_key(manifest.registry, manifest.id, '')}",
+        *(f"  warning: {warning}" for warning in manifest.warnings),
+    ]
+    return "\n".join(lines)
+
+
+@backup.command(name="list")
+@pass_invocation
+def list_(invocation: Invocation) -> None:
+    """List backups, the oldest first; what is damaged or unfinished is marked."""
+    storage = configured_storage(invocation.settings)
+    now = datetime.now(UTC)
+    found = [
+        (registry.name, each) for registry in invocation.registries for each in list_backups(storage, registry.name)
+    ]
+    invocation.show(
+        {"storage": storage.url, "backups": [_listed(registry, each) for registry, each in found]},
+        Table(
+            ("BACKUP", "REGISTRY", "AGE", "ROWS", "STORED", "CONSISTENCY", "STATE"),
+            [_row(registry, each, now) for registry, each in found],
+            right=("ROWS", "STORED"),
+        ),
+        *(f"{each.id}: {problem}" for _, each in found for problem in each.problems),
+        "" if found else f"no backups in {storage.url}",
+    )
+
+
+def _listed(registry: str, each: Backup) -> dict[str, object]:
+    known = (
+        summary(each.manifest) if each.manifest else {"id": each.id, "registry": registry, "bytes": each.stored_bytes}
+    )
+    return known | {"state": each.state, "problems": list(each.problems)}
+
+
+def _row(registry: str, each: Backup, now: datetime) -> tuple[object, ...]:
+    manifest = each.manifest
+    return (
+        each.id,
+        registry,
+        human_age(manifest.snapshot.time if manifest else each.modified, now),
+        f"{manifest.rows:,}" if manifest else "",
+        human_size(each.stored_bytes),
+        manifest.snapshot.consistency if manifest else "",
+        each.state,
+    )
+
+
+@backup.command()
+@click.argument("backup_reference", metavar="BACKUP", default="latest")
+@pass_invocation
+def show(invocation: Invocation, backup_reference: str) -> None:
+    """Show what a backup holds; BACKUP is an id, a prefix of one, or latest."""
+    storage = configured_storage(invocation.settings)
+    manifest = find(storage, invocation.registry.name, backup_reference)
+    database, snapshot = manifest.database, manifest.snapshot
+    position = snapshot.gtid or (f"{snapshot.binlog_file}:{snapshot.binlog_position}" if snapshot.binlog_file else "")
+    invocation.show(
+        manifest.model_dump(mode="json"),
+        f"backup       {manifest.id} of {manifest.registry}, written by opskit {manifest.opskit_version}",
+        f"taken        {snapshot.time:%Y-%m-%d %H:%M:%S} UTC ({human_age(snapshot.time, datetime.now(UTC))}),"
+        f" consistency {snapshot.consistency} (wanted {snapshot.consistency_wanted})",
+        f"database     {database.name} on {database.product} {database.server_version}, {database.collation}",
+        f"registry     {_flavour(manifest)}",
+        f"position     {position or 'not known'}{' (approximate)' if snapshot.position_approximate else ''}",
+        f"stored       {human_size(manifest.stored_bytes)} in {len(manifest.files)} files",
+        "",
+        Table(
+            ("TABLE", "ROWS", "CHUNKS", "DIGEST"),
+            [(table.name, f"{table.rows:,}", len(table.chunks), table.digest) for table in manifest.tables],
+            right=("ROWS", "CHUNKS"),
+        ),
+        *(f"{program.kind} {program.name}, {program.definer}" for program in manifest.programs),
+        *(f"warning: {warning}" for warning in manifest.warnings),
+    )
+
+
+def _flavour(manifest: Manifest) -> str:
+    database = manifest.database
+    if database.flavour == "unknown":
+        return "the tables are not those of a Model Registry"
+    name = {"mlmd": "MLMD (RHOAI up to 2.22)", "embedmd": "EmbedMD (RHOAI from 2.23)"}[database.flavour]
+    versions = f"MLMD schema {', '.join(map(str, database.mlmd_versions)) or 'without a version'}"
+    migration = f", migration {database.migration_version}" if database.migration_version is not None else ""
+    return f"{name}, {versions}{migration}{', DIRTY' if database.dirty else ''}"
+
+
+@backup.command()
+@click.argument("backup_reference", metavar="BACKUP", required=False)
+@click.option("--all", "every", is_flag=True, help="Check every backup of the registry.")
+@pass_invocation
+def check(invocation: Invocation, backup_reference: str | None, every: bool) -> None:
+    """Read every object of a backup again and compare its size and SHA-256 with the manifest."""
+    if every and backup_reference:
+        raise UsageError("give a backup or --all, not both")
+    storage = configured_storage(invocation.settings)
+    name = invocation.registry.name
+    reports: list[CheckReport] = []
+    with invocation.progress() as progress:
+        if every:
+            listed = [each for each in list_backups(storage, name) if each.state != "unfinished"]
+            for each in listed:
+                if each.manifest is None:
+                    reports.append(CheckReport(each.id, 0, 0, each.problems))
+                else:
+                    reports.append(check_backup(storage, each.manifest, progress=progress))
+        else:
+            manifest = find(storage, name, backup_reference or "latest")
+            reports.append(check_backup(storage, manifest, progress=progress))
+    damaged = [report for report in reports if report.problems]
+    if damaged:
+        raise CorruptError(
+            "; ".join(f"backup {report.backup_id} is damaged: {', '.join(report.problems)}" for report in damaged),
+            hint="restore from another backup, and find out what changed the bucket",
+        )
+    invocation.show(
+        {"storage": storage.url, "checked": reports},
+        *(
+            f"backup {report.backup_id}: {report.files} files, {human_size(report.bytes)} read again, all as written"
+            for report in reports
+        ),
+        "" if reports else f"no backups of {name} in {storage.url}",
+    )
