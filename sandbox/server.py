@@ -1,0 +1,227 @@
+"""A throw-away MySQL or MariaDB server: what both have in common."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import pymysql
+
+from sandbox import UnavailableSandboxError
+from sandbox.archive import Unpacked
+from sandbox.process import Process, Scratch, free_port, port_was_taken
+
+STOP_SECONDS = 60
+PORT_ATTEMPTS = 5
+
+Product = Literal["MySQL", "MariaDB"]
+if TYPE_CHECKING:
+    Connection = pymysql.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of a server."""
+
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where the programs of one product come from, and how to run them."""
+
+    product: Product
+    source: str
+    server: Sequence[str]
+    folders: Sequence[str] = ()
+    unpacked: Unpacked | None = None
+
+    def version(self) -> str:
+        """Ask the server program for its version, such as `9.7.4`."""
+        said = subprocess.run([*self.server, "--version"], capture_output=True, text=True, check=True).stdout
+        found = re.search(r"Ver ([\d.]+)", said)
+        if found is None or ("MariaDB" in said) != (self.product == "MariaDB"):
+            raise UnavailableSandboxError(f"{self.server[-1]} is not {self.product}: {said.strip()}")
+        return found[1]
+
+    def command(self, name: str) -> list[str]:
+        """Return how to run another program of the same product."""
+        inside = self.unpacked and self.unpacked.file(f"usr/bin/{name}", f"usr/sbin/{name}")
+        if self.unpacked and inside:
+            return self.unpacked.command(inside)
+        found = shutil.which(name)
+        if found is None:
+            raise UnavailableSandboxError(f"there is no {name} beside {self.source}")
+        return [found]
+
+
+@dataclass(frozen=True)
+class Template:
+    """An initialised data folder, copied for each server, and the password of its root."""
+
+    folder: Path
+    version: str
+
+    @property
+    def password(self) -> str:
+        """The password of root, made when the folder was initialised."""
+        return (self.folder / "password").read_text()
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a server as its administrator."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    @classmethod
+    def from_url(cls, url: str) -> "Address":
+        """Read `mysql://user:password@host:port`."""
+        parts = urlsplit(url)
+        return cls(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 3306,
+            user=unquote(parts.username or "root"),
+            password=unquote(parts.password or ""),
+        )
+
+
+class Server:
+    """A running server. One that was started here can also be stopped, paused and started again."""
+
+    def __init__(self, address: Address, programs: Programs, folder: Path, version: str) -> None:
+        self.host = address.host
+        self.port = address.port
+        self.user = address.user
+        self.password = address.password
+        self.product = programs.product
+        self.source = programs.source
+        self.version = version
+        self.folder = folder
+        self.programs = programs
+
+    @property
+    def url(self) -> str:
+        """Its address without the password, as opskit wants it; add `/database`."""
+        return f"mysql://{self.user}@{self.host}:{self.port}"
+
+    def connect(self, **options: Any) -> "Connection":  # noqa: ANN401 (PyMySQL's own options)
+        """Connect as the administrator; options are PyMySQL's and replace the defaults."""
+        defaults: dict[str, Any] = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
+        return pymysql.Connection(**(defaults | {"autocommit": True} | options))
+
+    def execute(self, *statements: str) -> tuple[tuple[Any, ...], ...]:
+        """Execute statements as the administrator and return the rows of the last one."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return tuple(cursor.fetchall())
+
+    def client(self, program: str = "mysql") -> list[str]:
+        """Return how to run a client program against this server; the password is in a file."""
+        options = self.folder / "client.cnf"
+        if not options.exists():
+            options.touch(mode=0o600)
+            settings = ("host", "port", "user", "password")
+            lines = [f"{name}={getattr(self, name)}" for name in settings]
+            options.write_text("\n".join(["[client]", *lines, "protocol=tcp", ""]))
+        return [*self.programs.command(program), f"--defaults-file={options}"]
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.version} from {self.source}, port {self.port}"
+
+
+class OwnServer(Server):
+    """A server of one's own, with its data in a temporary folder."""
+
+    def __init__(self, programs: Programs, template: Template, options: Sequence[str], place: Scratch) -> None:
+        address = Address("127.0.0.1", free_port(), "root", template.password)
+        super().__init__(address, programs, place.folder, template.version)
+        self.socket = place.folder / "socket"
+        self.data = place.folder / "data"
+        self._options = options
+        self._place = place
+        self._process: Process | None = None
+        # Reflinks make the copy free where the file system can.
+        subprocess.run(["cp", "-a", "--reflink=auto", template.folder / "data", self.data], check=True)
+        self.start()
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority of the server's own certificate."""
+        own = self._place.folder / "ca.pem"
+        return own if own.exists() else self.data / "ca.pem"
+
+    @property
+    def process(self) -> Process:
+        """The server's process."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def supervisor(self) -> int:
+        """The process that cleans up when this one is killed."""
+        return self._place.supervisor.pid
+
+    @property
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return self.process.log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, again if it was stopped: with the same port and the same data."""
+        for _attempt in range(PORT_ATTEMPTS):
+            process = self._place.start([*self.programs.server, *self._arguments()], log="server.log")
+            try:
+                process.until(self._answers)
+            except UnavailableSandboxError:
+                if self._process or not port_was_taken(process):
+                    raise
+                self.port = free_port()
+            else:
+                self._process = process
+                return
+        raise UnavailableSandboxError(f"no port was free in {PORT_ATTEMPTS} attempts")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it in good order, or crash it with SIGKILL; return when it is gone."""
+        self.process.signal(number)
+        assert self.process.wait(STOP_SECONDS), f"{self} does not stop: {self.process.log_end()}"
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing answers."""
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.process.signal(signal.SIGCONT)
+
+    def _arguments(self) -> list[str]:
+        return [
+            "--no-defaults",
+            *(["--user=root"] if os.getuid() == 0 else []),
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--pid-file={self._place.folder / 'pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            *self.programs.folders,
+            *self._options,
+        ]
+
+    def _answers(self) -> bool:
+        try:
+            self.connect(connect_timeout=10).close()
+        except pymysql.err.OperationalError:
+            return False
+        return True

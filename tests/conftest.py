@@ -1,0 +1,112 @@
+"""Real servers for the tests: one of each kind per session, fresh databases and users per test."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from sandbox import UnavailableSandboxError
+from sandbox.mysql import Tls, mysql_server, shared_mysql_server
+from sandbox.server import Account, OwnServer, Server
+
+MARKER_OF_FIXTURE = {"mysql": "mysql", "own_mysql": "mysql"}
+USED = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in getattr(item, "fixturenames", ()):
+            if name in MARKER_OF_FIXTURE:
+                item.add_marker(MARKER_OF_FIXTURE[name])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[USED] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for server in config.stash[USED]:
+        terminalreporter.write_line(f"used: {server}")
+
+
+@contextmanager
+def skipped_unless_had(suite: str) -> Iterator[None]:
+    """Skip where a server cannot be had; fail if OPSKIT_TESTS_MUST_RUN names its suite."""
+    try:
+        yield
+    except UnavailableSandboxError as error:
+        if suite in os.environ.get("OPSKIT_TESTS_MUST_RUN", "").split(","):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def mysql(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The MySQL that all tests share: leave its settings as they are."""
+    with ExitStack() as stack:
+        with skipped_unless_had("mysql"):
+            server = stack.enter_context(shared_mysql_server())
+        request.config.stash[USED].append(str(server))
+        yield server
+
+
+@pytest.fixture
+def own_mysql() -> Iterator[Callable[..., OwnServer]]:
+    """Start a MySQL for this test alone: `own_mysql("--option=…", tls="trusted")`."""
+    with ExitStack() as stack:
+
+        def start(*options: str, tls: Tls = "generated") -> OwnServer:
+            with skipped_unless_had("mysql"):
+                return stack.enter_context(mysql_server(options, tls=tls))
+
+        yield start
+
+
+def like(prefix: str) -> str:
+    """Escape a name for LIKE."""
+    return prefix.replace("_", r"\_")
+
+
+@contextmanager
+def fresh_database(server: Server) -> Iterator[str]:
+    """Make a database, and drop it at the end together with whatever opskit made beside it."""
+    name = f"test_{secrets.token_hex(6)}"
+    server.execute(f"CREATE DATABASE `{name}`")
+    yield name
+    beside = server.execute(f"SHOW DATABASES LIKE '{like(name)}\\_opskit\\_%'")
+    for each in [name, *(row[0] for row in beside)]:
+        server.execute(f"DROP DATABASE IF EXISTS `{each}`")
+
+
+@contextmanager
+def accounts(server: Server) -> Iterator[Callable[..., Account]]:
+    """Make users who may do what is given and nothing else."""
+    made = []
+
+    def create(*privileges: str) -> Account:
+        account = Account(f"user_{secrets.token_hex(6)}", secrets.token_hex(12))
+        server.execute(f"CREATE USER '{account.user}'@'%' IDENTIFIED BY '{account.password}'")
+        made.append(account)
+        for each in privileges:
+            server.execute(f"GRANT {each} TO '{account.user}'@'%'")
+        return account
+
+    yield create
+    for account in made:
+        server.execute(f"DROP USER IF EXISTS '{account.user}'@'%'")
+
+
+@pytest.fixture
+def database(mysql: Server) -> Iterator[str]:
+    """A fresh database on the shared MySQL."""
+    with fresh_database(mysql) as name:
+        yield name
+
+
+@pytest.fixture
+def mysql_user(mysql: Server) -> Iterator[Callable[..., Account]]:
+    """Make a user: ``mysql_user("SELECT ON `x`.*", "RELOAD ON *.*")`` has these privileges and no other."""
+    with accounts(mysql) as create:
+        yield create
