@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -35,6 +36,8 @@ class Terminated(SystemExit):
 def main() -> NoReturn:
     """Run the command line and exit: every exit code is decided here (docs/exit-codes.md)."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot write is no bug
     arguments = sys.argv[1:]
     try:
         from opskit.cli.root import run  # noqa: PLC0415 - a module that fails to import is a bug like any other

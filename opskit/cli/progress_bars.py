@@ -1,5 +1,6 @@
 """Progress bars, drawn by rich on standard error."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -12,6 +13,8 @@ from rich.text import Text
 from opskit.cli.progress import amount
 from opskit.cli.text import one_line
 from opskit.progress import Unit
+
+REFRESH_SECONDS = 0.1
 
 
 class _Amounts(ProgressColumn):
@@ -36,16 +39,21 @@ class ProgressBars:
         self._bars = bars
         self._lock = Lock()
         self._task = bars.add_task("", visible=False, unit="objects")
+        self._drawn = time.monotonic()
 
     def phase(self, name: str, total: int | None, unit: Unit) -> None:
-        """Begin a phase with a bar of its own; without a total it only moves."""
+        """Begin a phase with a bar of its own; without a total it only counts."""
         with self._lock:
             self._bars.stop_task(self._task)
             self._task = self._bars.add_task(one_line(name), total=total, unit=unit)
 
     def advance(self, amount: int) -> None:
-        """Count."""
-        self._bars.advance(self._task, amount)
+        """Count, and draw when it is time: rich's own timer would be a thread that outlives the bars."""
+        with self._lock:
+            self._bars.advance(self._task, amount)
+            if time.monotonic() - self._drawn >= REFRESH_SECONDS:
+                self._drawn = time.monotonic()
+                self._bars.refresh()
 
 
 @contextmanager
@@ -57,5 +65,6 @@ def progress_bars(console: Console | None = None) -> Iterator[ProgressBars]:
         _Amounts(),
         TimeRemainingColumn(compact=True),
     )
-    with Bars(*columns, console=console or Console(stderr=True), expand=True, redirect_stdout=False) as bars:
+    paper = console or Console(stderr=True)
+    with Bars(*columns, console=paper, expand=True, auto_refresh=False, redirect_stdout=False) as bars:
         yield ProgressBars(bars)

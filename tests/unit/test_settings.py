@@ -33,9 +33,7 @@ def with_mysql(**keys: object) -> dict[str, object]:
 
 
 def test_every_key_can_be_given(tmp_path: Path) -> None:
-    given = {
-        ".".join(str(key) for key in path if isinstance(key, str)) for path, _ in nodes(EVERYTHING) if path
-    }
+    given = {".".join(str(key) for key in path if isinstance(key, str)) for path, _ in nodes(EVERYTHING) if path}
     assert given == set(key_paths(Settings))
     settings = load(EVERYTHING, tmp_path)
     assert settings.storage.copies[0].region == "eu-west-1"
@@ -62,12 +60,8 @@ def test_no_error_shows_what_stands_where_a_secret_may_stand(
         assert SECRET not in problems(changed(path, wrong), tmp_path)
 
 
-@pytest.mark.parametrize(
-    "path", [path for path, value in scalars(EVERYTHING) if not isinstance(value, str)], ids=str
-)
-def test_no_error_shows_a_secret_given_as_a_number_or_switch(
-    path: settings_source.Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("path", [path for path, value in scalars(EVERYTHING) if not isinstance(value, str)], ids=str)
+def test_no_error_shows_a_secret_given_as_a_number_or_switch(path: settings_source.Path, tmp_path: Path) -> None:
     assert SECRET not in problems(changed(path, SECRET), tmp_path)
 
 
@@ -103,15 +97,9 @@ def test_all_problems_are_told_at_once_each_with_its_path(tmp_path: Path) -> Non
             f"registries[0].name: {NAME_RULE}",
             "registries[0].mysql.password_file: give password or password_file, not both",
             "registries[0].mysql.port: must be a number",
-            (
-                "registries[0].mysql.tls.ca_file: is not used with mode required:"
-                " choose verify_ca or verify_identity"
-            ),
+            ("registries[0].mysql.tls.ca_file: is not used with mode required: choose verify_ca or verify_identity"),
             "registries[1].mysql.user: must be a valid string",
-            (
-                "registries[1].mysql.port: must be less than or equal to 65535 (from"
-                " OPSKIT_REGISTRIES__1__MYSQL__PORT)"
-            ),
+            ("registries[1].mysql.port: must be less than or equal to 65535 (from OPSKIT_REGISTRIES__1__MYSQL__PORT)"),
             "registries[1].mysql.database: must not be empty",
             "backup.workers: must be a valid integer, got a number with a fractional part",
             "backup.max_duration: must be more than 0s and less than 24h",
@@ -158,12 +146,8 @@ def test_secret_file_is_read_at_use_without_its_newline(content: str, tmp_path: 
     assert settings.registries[0].mysql.read_password() == "rotated"
 
 
-@pytest.mark.parametrize(
-    ("content", "told"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "not UTF-8")]
-)
-def test_unusable_secret_file_is_a_configuration_error(
-    content: bytes | None, told: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("content", "told"), [(None, "No such file"), (b"\n", "is empty"), (b"\xff", "not UTF-8")])
+def test_unusable_secret_file_is_a_configuration_error(content: bytes | None, told: str, tmp_path: Path) -> None:
     file = tmp_path / "password"
     if content is not None:
         file.write_bytes(content)
@@ -242,9 +226,7 @@ def test_path_style_follows_the_endpoint_unless_told(tmp_path: Path) -> None:
         ("? [a, b]\n: c", "is not valid YAML"),
     ],
 )
-def test_broken_file_is_a_configuration_error_that_quotes_nothing(
-    text: str, told: str, tmp_path: Path
-) -> None:
+def test_broken_file_is_a_configuration_error_that_quotes_nothing(text: str, told: str, tmp_path: Path) -> None:
     message = problems(text, tmp_path)
     assert told in message
     assert SECRET not in message
@@ -293,9 +275,7 @@ def test_option_names_the_file_before_the_variable(tmp_path: Path) -> None:
     assert settings.backup.workers == 7
 
 
-def test_without_anything_backups_go_beside_where_opskit_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_anything_backups_go_beside_where_opskit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load_settings(None, {})
     assert settings.storage.url == (tmp_path / "opskit-backups").as_uri()

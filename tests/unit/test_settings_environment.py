@@ -13,9 +13,7 @@ from tests.unit.configuration import EVERYTHING, scalars
 
 FILE = {
     "storage": {"url": "s3://bucket"},
-    "registries": [
-        {"name": "a", "mysql": {"host": "h", "user": "u", "database": "d", "password_file": "/from/file"}}
-    ],
+    "registries": [{"name": "a", "mysql": {"host": "h", "user": "u", "database": "d", "password_file": "/from/file"}}],
 }
 
 
@@ -73,9 +71,7 @@ registries: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 documents = st.fixed_dictionaries(
     {},
     optional={
-        "storage": st.builds(
-            lambda store, copies: {**store, "copies": copies}, stores, st.lists(stores, max_size=2)
-        ),
+        "storage": st.builds(lambda store, copies: {**store, "copies": copies}, stores, st.lists(stores, max_size=2)),
         "registries": st.lists(registries, max_size=3, unique_by=lambda registry: registry["name"].lower()),
         "backup": st.fixed_dictionaries(
             {"workers": st.integers(1, 64)},
@@ -135,10 +131,7 @@ def test_both_sources_of_a_secret_in_the_environment_are_one_too_many(tmp_path: 
         },
         tmp_path,
     )
-    assert (
-        "give password or password_file, not both (from OPSKIT_REGISTRIES__0__MYSQL__PASSWORD_FILE)"
-        in message
-    )
+    assert "give password or password_file, not both (from OPSKIT_REGISTRIES__0__MYSQL__PASSWORD_FILE)" in message
     assert "new password" not in message
 
 
@@ -166,9 +159,7 @@ def test_both_sources_of_a_secret_in_the_environment_are_one_too_many(tmp_path: 
         ("OPSKIT_", "x", "unknown key (from OPSKIT_)"),
     ],
 )
-def test_variable_that_fits_no_setting_is_rejected_by_name(
-    name: str, value: str, problem: str, tmp_path: Path
-) -> None:
+def test_variable_that_fits_no_setting_is_rejected_by_name(name: str, value: str, problem: str, tmp_path: Path) -> None:
     assert problem in told({name: value}, tmp_path)
 
 

@@ -40,8 +40,7 @@ def test_tls_is_chosen_behind_the_question_mark() -> None:
     )
     assert (tls.mode, str(tls.ca_file)) == ("verify_ca", "/etc/my ca")
     assert (
-        load_settings(None, {}, mysql_url="mysql://u@h/d?ca_file=/ca").registries[0].mysql.tls.mode
-        == "verify_identity"
+        load_settings(None, {}, mysql_url="mysql://u@h/d?ca_file=/ca").registries[0].mysql.tls.mode == "verify_identity"
     )
     assert "registries[0].mysql.tls.mode: must be 'disabled'" in told({}, "mysql://u@h/d?tls=no")
 
@@ -138,15 +137,7 @@ def test_every_database_gives_a_name_that_can_be_a_folder(database: str) -> None
 
 
 def test_databases_that_look_alike_get_names_of_their_own() -> None:
-    assert (
-        len(
-            {
-                registry_name(database)
-                for database in ("a b", "a/b", "a-b", "é", "è", "x" * 64, "x" * 63 + "y")
-            }
-        )
-        == 7
-    )
+    assert len({registry_name(database) for database in ("a b", "a/b", "a-b", "é", "è", "x" * 64, "x" * 63 + "y")}) == 7
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
