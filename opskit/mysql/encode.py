@@ -8,7 +8,7 @@ and in it one length-encoded string per column, 0xFB standing for NULL.
 
 import re
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import xxhash
 
@@ -46,8 +46,16 @@ _ESCAPES = {
 }
 
 
-class PacketError(ValueError):
-    """The bytes are not row packets of as many columns as were asked for."""
+try:
+    from opskit.mysql._encode import PacketError
+    from opskit.mysql._encode import RowEncoder as _RowEncoder
+except ImportError:  # no compiler where it was installed: slower, the same bytes
+    ACCELERATED = False
+
+    class PacketError(ValueError):  # type: ignore[no-redef]
+        """The bytes are not row packets of as many columns as were asked for."""
+else:
+    ACCELERATED = True
 
 
 def quoted(value: bytes) -> bytes:
@@ -65,7 +73,7 @@ def _hexadecimal(value: bytes) -> bytes:
     return b"0x" + value.hex().upper().encode()
 
 
-class RowEncoder:
+class PythonRowEncoder:
     """Turns the row packets of one SELECT into INSERT statements, one a line.
 
     `feed` takes the packets in pieces of any size and returns the statements that are complete; `cut` closes
@@ -199,3 +207,9 @@ def _long_length(payload: bytes, first: int, position: int) -> tuple[int, int]:
     if first == _EIGHT_BYTES:
         return struct.unpack_from("<Q", payload, position)[0], position + 8
     raise PacketError("a column starts with 0xFF")
+
+
+if TYPE_CHECKING or not ACCELERATED:
+    RowEncoder = PythonRowEncoder
+else:
+    RowEncoder = _RowEncoder
