@@ -47,7 +47,7 @@ _ESCAPES = {
 
 
 try:
-    from opskit.mysql._encode import PacketError
+    from opskit.mysql._encode import PacketError as PacketError  # noqa: PLC0414 - handed on
     from opskit.mysql._encode import RowEncoder as _RowEncoder
 except ImportError:  # no compiler where it was installed: slower, the same bytes
     ACCELERATED = False
@@ -209,7 +209,7 @@ def _long_length(payload: bytes, first: int, position: int) -> tuple[int, int]:
     raise PacketError("a column starts with 0xFF")
 
 
-if TYPE_CHECKING or not ACCELERATED:
+if TYPE_CHECKING or not ACCELERATED:  # noqa: SIM108 - mypy takes an assignment for an alias only in this form
     RowEncoder = PythonRowEncoder
 else:
     RowEncoder = _RowEncoder
