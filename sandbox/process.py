@@ -21,6 +21,8 @@ from sandbox import UnavailableSandboxError
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 POLL_SECONDS = 0.02
+STOP_SECONDS = 60
+PORT_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,47 @@ def scratch(prefix: str) -> Iterator[Scratch]:
     ) as supervisor:
         # Leaving the block closes the pipe, which is the supervisor's signal, and waits for its end.
         yield Scratch(folder, supervisor)
+
+
+class Service:
+    """A process that listens on a local port: it can be stopped, frozen, and started again on the same port."""
+
+    def __init__(self, place: Scratch, command: Callable[[int], Sequence[str]], ready: Callable[[int], bool]) -> None:
+        self.place = place
+        self._command = command
+        self._ready = ready
+        for _attempt in range(PORT_ATTEMPTS):
+            self.port = free_port()
+            self.process = self._started()
+            try:
+                self.process.until(lambda: ready(self.port))
+            except UnavailableSandboxError:
+                if not port_was_taken(self.process):
+                    raise
+            else:
+                return
+        raise UnavailableSandboxError(f"no port was free in {PORT_ATTEMPTS} attempts")
+
+    def _started(self) -> Process:
+        return self.place.start(self._command(self.port), log="server.log")
+
+    def start(self) -> None:
+        """Start it again after it was stopped, on the same port."""
+        self.process = self._started()
+        self.process.until(lambda: self._ready(self.port))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it in good order, or crash it with SIGKILL; return when it is gone."""
+        self.process.signal(number)
+        assert self.process.wait(STOP_SECONDS), f"it does not stop: {self.process.log_end()}"
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing answers."""
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.process.signal(signal.SIGCONT)
 
 
 def free_port() -> int:

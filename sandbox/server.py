@@ -15,10 +15,7 @@ import pymysql
 
 from sandbox import UnavailableSandboxError
 from sandbox.archive import Unpacked
-from sandbox.process import Process, Scratch, free_port, port_was_taken
-
-STOP_SECONDS = 60
-PORT_ATTEMPTS = 5
+from sandbox.process import Scratch, Service
 
 Product = Literal["MySQL", "MariaDB"]
 if TYPE_CHECKING:
@@ -145,81 +142,57 @@ class OwnServer(Server):
     """A server of one's own, with its data in a temporary folder."""
 
     def __init__(self, programs: Programs, template: Template, options: Sequence[str], place: Scratch) -> None:
-        address = Address("127.0.0.1", free_port(), "root", template.password)
-        super().__init__(address, programs, place.folder, template.version)
+        super().__init__(Address("127.0.0.1", 0, "root", template.password), programs, place.folder, template.version)
         self.socket = place.folder / "socket"
         self.data = place.folder / "data"
         self._options = options
-        self._place = place
-        self._process: Process | None = None
         # Reflinks make the copy free where the file system can.
         subprocess.run(["cp", "-a", "--reflink=auto", template.folder / "data", self.data], check=True)
-        self.start()
+        self.service = Service(place, self._command, self._answers)
 
     @property
     def ca_file(self) -> Path:
         """The certificate authority of the server's own certificate."""
-        own = self._place.folder / "ca.pem"
+        own = self.folder / "ca.pem"
         return own if own.exists() else self.data / "ca.pem"
-
-    @property
-    def process(self) -> Process:
-        """The server's process."""
-        assert self._process is not None
-        return self._process
-
-    @property
-    def supervisor(self) -> int:
-        """The process that cleans up when this one is killed."""
-        return self._place.supervisor.pid
 
     @property
     def log(self) -> str:
         """What the server has logged so far."""
-        return self.process.log.read_text(errors="replace")
+        return self.service.process.log.read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it, again if it was stopped: with the same port and the same data."""
-        for _attempt in range(PORT_ATTEMPTS):
-            process = self._place.start([*self.programs.server, *self._arguments()], log="server.log")
-            try:
-                process.until(self._answers)
-            except UnavailableSandboxError:
-                if self._process or not port_was_taken(process):
-                    raise
-                self.port = free_port()
-            else:
-                self._process = process
-                return
-        raise UnavailableSandboxError(f"no port was free in {PORT_ATTEMPTS} attempts")
+        """Start it again after it was stopped: with the same port and the same data."""
+        self.service.start()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop it in good order, or crash it with SIGKILL; return when it is gone."""
-        self.process.signal(number)
-        assert self.process.wait(STOP_SECONDS), f"{self} does not stop: {self.process.log_end()}"
+        self.service.stop(number)
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
-        self.process.signal(signal.SIGSTOP)
+        self.service.pause()
 
     def resume(self) -> None:
         """Let it go on."""
-        self.process.signal(signal.SIGCONT)
+        self.service.resume()
 
-    def _arguments(self) -> list[str]:
+    def _command(self, port: int) -> list[str]:
         return [
+            *self.programs.server,
             "--no-defaults",
             *(["--user=root"] if os.getuid() == 0 else []),
             f"--datadir={self.data}",
             f"--socket={self.socket}",
-            f"--pid-file={self._place.folder / 'pid'}",
-            f"--port={self.port}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--port={port}",
             "--bind-address=127.0.0.1",
             *self.programs.folders,
             *self._options,
         ]
 
-    def _answers(self) -> bool:
+    def _answers(self, port: int) -> bool:
+        self.port = port
         try:
             self.connect(connect_timeout=10).close()
         except pymysql.err.OperationalError:

@@ -9,9 +9,10 @@ import pytest
 
 from sandbox import UnavailableSandboxError
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
+from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
 
-MARKER_OF_FIXTURE = {"mysql": "mysql", "own_mysql": "mysql"}
+MARKER_OF_FIXTURE = {"mysql": "mysql", "own_mysql": "mysql", "rclone": "s3", "moto": "s3"}
 USED = pytest.StashKey[list[str]]()
 
 
@@ -110,3 +111,29 @@ def mysql_user(mysql: Server) -> Iterator[Callable[..., Account]]:
     """Make a user: ``mysql_user("SELECT ON `x`.*", "RELOAD ON *.*")`` has these privileges and no other."""
     with accounts(mysql) as create:
         yield create
+
+
+@pytest.fixture(scope="session")
+def rclone(request: pytest.FixtureRequest) -> Iterator[S3Server]:
+    """An S3 server: rclone."""
+    with ExitStack() as stack:
+        with skipped_unless_had("s3"):
+            server = stack.enter_context(rclone_server())
+        request.config.stash[USED].append(str(server))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(request: pytest.FixtureRequest) -> Iterator[S3Server]:
+    """An S3 server: moto, which knows conditional writes and versions."""
+    with ExitStack() as stack:
+        with skipped_unless_had("s3"):
+            server = stack.enter_context(moto_server())
+        request.config.stash[USED].append(str(server))
+        yield server
+
+
+@pytest.fixture
+def bucket_name() -> str:
+    """A name no other test's bucket has."""
+    return f"test-{secrets.token_hex(6)}"

@@ -107,7 +107,7 @@ def test_killed_tests_leave_no_server() -> None:
         "import time\n"
         "from sandbox.mysql import mysql_server\n"
         "with mysql_server() as server:\n"
-        "    print(server.folder, server.supervisor, server.process.pid, flush=True)\n"
+        "    print(server.folder, server.service.place.supervisor.pid, server.service.process.pid, flush=True)\n"
         "    time.sleep(1000)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
