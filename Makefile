@@ -1,0 +1,35 @@
+# Everything sets itself up: `make check`, `make test`, `make demo`, `make bench` are all there is to remember.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)
+	$(BIN)/python -m sandbox.demo
+
+# A suite that is named here fails where its server cannot be had, instead of being skipped.
+test: export OPSKIT_TESTS_MUST_RUN ?= mysql,mariadb,s3,mlmd
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+# pip knows dependency groups from 25.1 on.
+$(READY): pyproject.toml $(wildcard setup.py opskit/mysql/*.c)
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; set PYTHON" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[cluster,serve]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
