@@ -17,7 +17,7 @@ from sandbox.archive import unpacked
 from sandbox.cache import cached
 from sandbox.certificate import trusted_certificate
 from sandbox.process import scratch
-from sandbox.server import Address, OwnServer, Programs, Server, Template
+from sandbox.server import SEARCHED, Address, OwnServer, Programs, Server, Template
 
 URL_VARIABLE = "OPSKIT_TEST_MYSQL_URL"
 OLDEST = 8
@@ -41,7 +41,7 @@ INITIAL = ("--lower-case-table-names=", "--innodb-page-size=", "--innodb-data-fi
 
 
 def _from_path() -> Programs:
-    program = shutil.which("mysqld", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    program = shutil.which("mysqld", path=SEARCHED)
     if program is None:
         raise UnavailableSandboxError("there is no mysqld on PATH")
     return Programs("MySQL", program, [program])
@@ -74,7 +74,7 @@ def _template(programs: Programs, initial: Sequence[str]) -> Template:
             f"CREATE USER 'root'@'%' IDENTIFIED BY '{password}';\n"
             "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
         )
-        subprocess.run(
+        done = subprocess.run(
             [
                 *programs.server,
                 "--no-defaults",
@@ -86,9 +86,13 @@ def _template(programs: Programs, initial: Sequence[str]) -> Template:
                 *programs.folders,
                 *initial,
             ],
-            check=True,
             capture_output=True,
+            text=True,
+            check=False,
         )
+        if done.returncode:
+            # Ubuntu's AppArmor profile, for one, keeps the system's mysqld out of other folders.
+            raise UnavailableSandboxError(f"{programs.source} does not start: {done.stderr[-500:]}")
         # Each copy is a server of its own, and gets a UUID of its own.
         (folder / "data/auto.cnf").unlink()
 
@@ -114,9 +118,6 @@ def _had(initial: tuple[str, ...]) -> tuple[Programs, Template]:
             return programs, _template(programs, initial)
         except UnavailableSandboxError as error:
             reasons.append(str(error))
-        except subprocess.CalledProcessError as error:
-            # Ubuntu's AppArmor profile, for one, keeps the system's mysqld out of other folders.
-            reasons.append(f"{find.__name__} does not start: {error.stderr.decode(errors='replace')[-500:]}")
     raise UnavailableSandboxError("no MySQL: " + "; ".join(reasons))
 
 

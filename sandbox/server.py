@@ -17,6 +17,9 @@ from sandbox import UnavailableSandboxError
 from sandbox.archive import Unpacked
 from sandbox.process import Scratch, Service
 
+# A server is seldom on an ordinary user's PATH.
+SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+
 Product = Literal["MySQL", "MariaDB"]
 if TYPE_CHECKING:
     Connection = pymysql.Connection[Any]
@@ -124,15 +127,21 @@ class Server:
                 cursor.execute(statement)
             return tuple(cursor.fetchall())
 
-    def client(self, program: str = "mysql") -> list[str]:
-        """Return how to run a client program against this server; the password is in a file."""
-        options = self.folder / "client.cnf"
-        if not options.exists():
-            options.touch(mode=0o600)
+    @property
+    def options_file(self) -> Path:
+        """A file with the address and the password, for the client programs."""
+        path = self.folder / "client.cnf"
+        if not path.exists():
+            path.touch(mode=0o600)
             settings = ("host", "port", "user", "password")
             lines = [f"{name}={getattr(self, name)}" for name in settings]
-            options.write_text("\n".join(["[client]", *lines, "protocol=tcp", ""]))
-        return [*self.programs.command(program), f"--defaults-file={options}"]
+            sections = [f"[{name}]\n" + "\n".join(lines) for name in ("client", "mydumper", "myloader")]
+            path.write_text("\n".join([*sections, ""]))
+        return path
+
+    def client(self, program: str = "mysql") -> list[str]:
+        """Return how to run a client program against this server; the password is in a file."""
+        return [*self.programs.command(program), f"--defaults-file={self.options_file}"]
 
     def __str__(self) -> str:
         return f"{self.product} {self.version} from {self.source}, port {self.port}"

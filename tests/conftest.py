@@ -8,11 +8,19 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sandbox import UnavailableSandboxError
+from sandbox.mariadb import mariadb_server
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
 from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
 
-MARKER_OF_FIXTURE = {"mysql": "mysql", "own_mysql": "mysql", "rclone": "s3", "moto": "s3"}
+MARKER_OF_FIXTURE = {
+    "mysql": "mysql",
+    "own_mysql": "mysql",
+    "mariadb": "mariadb",
+    "own_mariadb": "mariadb",
+    "rclone": "s3",
+    "moto": "s3",
+}
 USED = pytest.StashKey[list[str]]()
 
 
@@ -65,6 +73,28 @@ def own_mysql() -> Iterator[Callable[..., OwnServer]]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def mariadb(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The MariaDB that all tests share: leave its settings as they are."""
+    with ExitStack() as stack:
+        with skipped_unless_had("mariadb"):
+            server = stack.enter_context(mariadb_server())
+        request.config.stash[USED].append(str(server))
+        yield server
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[Callable[..., OwnServer]]:
+    """Start a MariaDB for this test alone: `own_mariadb("--option=…")`."""
+    with ExitStack() as stack:
+
+        def start(*options: str) -> OwnServer:
+            with skipped_unless_had("mariadb"):
+                return stack.enter_context(mariadb_server(options))
+
+        yield start
+
+
 def like(prefix: str) -> str:
     """Escape a name for LIKE."""
     return prefix.replace("_", r"\_")
@@ -103,6 +133,13 @@ def accounts(server: Server) -> Iterator[Callable[..., Account]]:
 def database(mysql: Server) -> Iterator[str]:
     """A fresh database on the shared MySQL."""
     with fresh_database(mysql) as name:
+        yield name
+
+
+@pytest.fixture
+def mariadb_database(mariadb: Server) -> Iterator[str]:
+    """A fresh database on the shared MariaDB."""
+    with fresh_database(mariadb) as name:
         yield name
 
 
