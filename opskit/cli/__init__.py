@@ -97,7 +97,7 @@ def error_document(message: str, hint: str | None, code: int) -> str:
 def _complain(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            sys.stderr.write(mask(printable(text)))
+            sys.stderr.write(printable(mask(text)))
             sys.stderr.flush()
 
 

@@ -20,14 +20,14 @@ class _Formatter(logging.Formatter):
         self.terminal = terminal
 
     def format(self, record: logging.LogRecord) -> str:
-        line = one_line(record.getMessage())
+        line = one_line(mask(record.getMessage()))
         if self.terminal:
             line = line if record.levelno == logging.INFO else f"{record.levelname.lower()}: {line}"
         else:
             line = f"{self.formatTime(record, self.datefmt)} {record.levelname} {record.name}: {line}"
         if record.exc_info:
-            line += "\n" + printable(self.formatException(record.exc_info))
-        return mask(line)
+            line += "\n" + printable(mask(self.formatException(record.exc_info)))
+        return line
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

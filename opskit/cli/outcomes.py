@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from opskit.cli import BUG
 from opskit.cli.invocation import Invocation
 from opskit.errors import OpskitError
+from opskit.redaction import mask
 from opskit.settings import Registry
 
 logger = logging.getLogger(__name__)
@@ -24,9 +26,7 @@ class Outcome(Generic[Result]):
     exit_code: int = 0
 
 
-def for_each_registry(
-    invocation: Invocation, function: Callable[[Registry], Result]
-) -> list[Outcome[Result]]:
+def for_each_registry(invocation: Invocation, function: Callable[[Registry], Result]) -> list[Outcome[Result]]:
     """Call the function for each registry chosen, log each error, and remember its exit code.
 
     A single registry's error is raised as it is.
@@ -38,14 +38,15 @@ def for_each_registry(
     for registry in registries:
         try:
             outcomes.append(Outcome(registry.name, function(registry)))
-        except OpskitError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            logger.error("%s: %s%s", registry.name, error, hint)  # noqa: TRY400 - expected: no traceback
-            outcomes.append(Outcome(registry.name, None, str(error), error.exit_code))
-        except Exception as error:
-            logger.exception("%s: a bug in opskit", registry.name)
-            outcomes.append(
-                Outcome(registry.name, None, f"{type(error).__name__}: {error}", OpskitError.exit_code)
-            )
+        except Exception as error:  # noqa: BLE001 - even a bug in one must not stop the others
+            outcomes.append(_failed(registry.name, error))
         invocation.codes.append(outcomes[-1].exit_code)
     return outcomes
+
+
+def _failed(registry: str, error: Exception) -> Outcome[Any]:
+    if isinstance(error, OpskitError) and error.exit_code != BUG:
+        logger.error("%s: %s%s", registry, error, f" ({error.hint})" if error.hint else "")
+        return Outcome(registry, None, mask(str(error)), error.exit_code)
+    logger.error("%s: a bug in opskit", registry, exc_info=error)
+    return Outcome(registry, None, mask(f"{type(error).__name__}: {error}"), BUG)

@@ -31,7 +31,7 @@ def as_json(document: object) -> str:
     return json.dumps(document, default=_plain, indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever json cannot write by itself, one line a kind
+def _plain(value: Any) -> object:  # noqa: ANN401 - whatever json cannot write by itself, one line a kind
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, datetime):
@@ -55,7 +55,8 @@ def _plain(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever json canno
 
 def as_text(*blocks: str | Table) -> str:
     """Return paragraphs and tables as they are shown to people, one below the other."""
-    return "\n".join(_table_text(block) if isinstance(block, Table) else printable(block) for block in blocks)
+    texts = (_table_text(block) if isinstance(block, Table) else printable(block) for block in blocks)
+    return "\n".join(texts).rstrip("\n")
 
 
 def _table_text(table: Table) -> str:

@@ -8,6 +8,7 @@ from threading import Lock
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from opskit.cli.progress import amount
@@ -62,7 +63,7 @@ def progress_bars(console: Console | None = None) -> Iterator[ProgressBars]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        _Amounts(),
+        _Amounts(Column(no_wrap=True)),  # the bar gives way, not the numbers
         TimeRemainingColumn(compact=True),
     )
     paper = console or Console(stderr=True)

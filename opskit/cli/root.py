@@ -41,7 +41,7 @@ class LazyGroup(Group):
             )
 
 
-def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     del parameter
     if value:
         write(f"opskit {__version__} ({_encoder()})")

@@ -94,9 +94,9 @@ def sections(document: object) -> list[Path]:
     return [path for path, node in nodes(document) if isinstance(node, dict)]
 
 
-def changed(path: Path, value: object) -> dict[str, Any]:
+def changed(path: Path, value: object, whole: dict[str, Any] = EVERYTHING) -> dict[str, Any]:
     """The whole configuration with one value changed or added."""
-    document = copy.deepcopy(EVERYTHING)
+    document = copy.deepcopy(whole)
     node: Any = document
     for key in path[:-1]:
         node = node[key]

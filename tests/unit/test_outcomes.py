@@ -11,6 +11,7 @@ from opskit.cli.gravity import ORDER, gravest
 from opskit.cli.invocation import Invocation
 from opskit.cli.outcomes import Outcome, for_each_registry
 from opskit.errors import ConfigurationError, CorruptError, OpskitError, UnavailableError, UsageError
+from opskit.redaction import MASK, conceal
 from opskit.settings import Registry
 
 
@@ -72,6 +73,16 @@ def test_other_registries_go_on_after_a_failure(tmp_path: Path, caplog: pytest.L
         "c: a bug in opskit",
     ]
     assert caplog.records[2].exc_info
+
+
+def test_outcome_shows_no_secret(tmp_path: Path) -> None:
+    secret = conceal("swordfish-of-the-outcomes")
+
+    def fail(registry: Registry) -> None:
+        raise (CorruptError if registry.name == "a" else KeyError)(secret)
+
+    outcomes = for_each_registry(invocation_for(["a", "b"], tmp_path), fail)
+    assert [outcome.error for outcome in outcomes] == [MASK, f"KeyError: '{MASK}'"]
 
 
 def test_error_of_the_only_registry_is_raised_as_it_is(tmp_path: Path) -> None:
