@@ -16,7 +16,7 @@ from opskit.cli.output import write
 SUMMARIES = {
     "backup": "Create, list and check backups.",
     "config": "Check the configuration.",
-    "restore": "Restore a backup beside the live database, and swap it in.",
+    "restore": "Bring a backup back, beside the live database.",
 }
 
 

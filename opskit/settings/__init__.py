@@ -72,9 +72,7 @@ def _put_storage_url(source: Source, environ: Mapping[str, str], option: str | N
         source.put(("storage", "url"), option, "--storage-url")
     elif "OPSKIT_STORAGE_URL" in environ:
         if "OPSKIT_STORAGE__URL" in environ:
-            source.problems.append(
-                "OPSKIT_STORAGE_URL: OPSKIT_STORAGE__URL is the same setting: give one of them"
-            )
+            source.problems.append("OPSKIT_STORAGE_URL: OPSKIT_STORAGE__URL is the same setting: give one of them")
         source.put(("storage", "url"), environ["OPSKIT_STORAGE_URL"], "OPSKIT_STORAGE_URL")
 
 
@@ -96,9 +94,7 @@ def _put_mysql_url(source: Source, environ: Mapping[str, str], option: str | Non
             source.problems.append("OPSKIT_MYSQL_PASSWORD: belongs to OPSKIT_MYSQL_URL, which is not set")
         return
     if others:
-        source.problems.append(
-            f"{origin}: describes a registry, and others are listed: give one or the other"
-        )
+        source.problems.append(f"{origin}: describes a registry, and others are listed: give one or the other")
         return
     try:
         section = parse_mysql_url(url)
@@ -116,9 +112,7 @@ def _names_given_twice(registries: object) -> list[str]:
     for index, registry in enumerate(registries if isinstance(registries, list) else []):
         name = registry.get("name") if isinstance(registry, dict) else None
         if isinstance(name, str) and first.setdefault(name.lower(), index) != index:
-            problems.append(
-                f"registries[{index}].name: registries[{first[name.lower()]}] has this name already"
-            )
+            problems.append(f"registries[{index}].name: registries[{first[name.lower()]}] has this name already")
     return problems
 
 

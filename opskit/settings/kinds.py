@@ -32,6 +32,8 @@ def _registry_name(value: str) -> str:
 
 def _storage_url(value: str) -> str:
     wording = "must be s3://bucket/prefix or file:///directory"
+    if value.startswith(("/", "./", "../")):
+        return Path(value).absolute().as_uri()
     try:
         parts = urlsplit(value)
     except ValueError:

@@ -69,9 +69,7 @@ class Tls(Section):
     @classmethod
     def _ca_file_is_used(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and info.data.get("mode") in ("disabled", "required"):
-            raise ValueError(
-                f"is not used with mode {info.data['mode']}: choose verify_ca or verify_identity"
-            )
+            raise ValueError(f"is not used with mode {info.data['mode']}: choose verify_ca or verify_identity")
         return value
 
 

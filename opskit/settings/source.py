@@ -61,9 +61,7 @@ class Source:
             else:
                 variables[variable_path(name)] = name
         # Item 0 of a list comes before item 1, and item 10 after item 9.
-        for path in sorted(
-            variables, key=lambda path: [(isinstance(key, str), str(key).zfill(4)) for key in path]
-        ):
+        for path in sorted(variables, key=lambda path: [(isinstance(key, str), str(key).zfill(4)) for key in path]):
             self.put(path, environ[variables[path]], variables[path])
 
     def origin(self, path: Path) -> str | None:

@@ -23,9 +23,7 @@ def parse_mysql_url(url: str) -> dict[str, object]:
     except ValueError:
         raise ValueError("the host or the port cannot be read; special characters are written %XX") from None
     if parts.password is not None:
-        raise ValueError(
-            "holds a password: give it in OPSKIT_MYSQL_PASSWORD or OPSKIT_MYSQL_PASSWORD_FILE instead"
-        )
+        raise ValueError("holds a password: give it in OPSKIT_MYSQL_PASSWORD or OPSKIT_MYSQL_PASSWORD_FILE instead")
     database = parts.path.removeprefix("/")
     if (
         parts.scheme != "mysql"
@@ -43,9 +41,7 @@ def parse_mysql_url(url: str) -> dict[str, object]:
             "database": unquote(database, errors="strict"),
         }
         query = (
-            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True, errors="strict")
-            if parts.query
-            else []
+            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True, errors="strict") if parts.query else []
         )
     except ValueError:
         raise ValueError("the percent-encoding or the part behind '?' cannot be read") from None

@@ -72,6 +72,11 @@ def layer(name: str) -> int:
     pytest.fail(f"opskit.{name} has no place yet: give it one in LAYERS")
 
 
+def test_imports_are_found_at_the_top_and_within_functions() -> None:
+    assert "pymysql" in every_import(PACKAGE / "mysql" / "connection.py")
+    assert "opskit.settings" in every_import(PACKAGE / "cli" / "invocation.py")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_imports_point_one_way(path: Path) -> None:
     depth = layer(part(path))

@@ -202,6 +202,15 @@ def test_storage_url_of_another_form_is_rejected(url: str, tmp_path: Path) -> No
     assert "storage.url: must " in problems({"storage": {"url": url}}, tmp_path)
 
 
+@pytest.mark.parametrize(("path", "inside"), [("./my backups", "my%20backups"), ("./a", "a"), ("/a", None)])
+def test_storage_may_be_a_directory_that_looks_like_one(
+    path: str, inside: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = load({"storage": {"url": path}}, tmp_path).storage.url
+    assert url == (f"{tmp_path.as_uri()}/{inside}" if inside else "file:///a")
+
+
 def test_path_style_follows_the_endpoint_unless_told(tmp_path: Path) -> None:
     def uses(**keys: object) -> bool:
         return load({"storage": {"url": "s3://bucket", **keys}}, tmp_path).storage.uses_path_style
