@@ -26,9 +26,7 @@ def check(invocation: Invocation) -> None:
     """
     settings = invocation.settings
     if problems := list(unreadable_files(settings)):
-        raise ConfigurationError(
-            "\n  ".join(["the configuration names files that cannot be read:", *problems])
-        )
+        raise ConfigurationError("\n  ".join(["the configuration names files that cannot be read:", *problems]))
     chosen = "default" if settings.storage_is_default else "configured"
     effective = settings.model_dump(mode="json", exclude_none=True)
     invocation.show(

@@ -41,9 +41,7 @@ class Invocation:
         """The configuration, loaded when it is first asked for."""
         from opskit.settings import load_settings  # noqa: PLC0415 - pydantic takes 100 ms: `--help` needs no settings
 
-        settings = load_settings(
-            self.config, os.environ, mysql_url=self.mysql_url, storage_url=self.storage_url
-        )
+        settings = load_settings(self.config, os.environ, mysql_url=self.mysql_url, storage_url=self.storage_url)
         if settings.storage_is_default:
             logger.warning("no storage is configured: backups are in %s", settings.storage.url)
         return settings

@@ -41,17 +41,13 @@ _SHARED: list[click.Parameter] = [
         metavar="FILE",
         help="Configuration file [OPSKIT_CONFIG].",
     ),
-    _option(
-        "--registry", "registry_names", multiple=True, metavar="NAME", help="Only this registry; repeatable."
-    ),
+    _option("--registry", "registry_names", multiple=True, metavar="NAME", help="Only this registry; repeatable."),
     _option(
         "--mysql-url",
         metavar="URL",
         help="mysql://user@host/database, in place of a file [OPSKIT_MYSQL_URL].",
     ),
-    _option(
-        "--storage-url", metavar="URL", help="s3://bucket/prefix or file:///directory [OPSKIT_STORAGE_URL]."
-    ),
+    _option("--storage-url", metavar="URL", help="s3://bucket/prefix or file:///directory [OPSKIT_STORAGE_URL]."),
     _option("--json", is_flag=True, help="One JSON document on standard output."),
     _option("-v", "--verbose", is_flag=True, help="Say more."),
     _option("-q", "--quiet", is_flag=True, help="Say warnings and errors only."),

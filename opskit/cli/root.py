@@ -36,9 +36,7 @@ class LazyGroup(Group):
         """List the commands without importing them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
-            )
+            formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in self.commands.items()])
 
 
 def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -53,11 +51,7 @@ def _encoder() -> str:
         accelerated = getattr(importlib.import_module("opskit.mysql.encode"), "ACCELERATED", False)
     except ImportError as error:
         return f"rows cannot be encoded: {error}"
-    return (
-        "rows are encoded in C"
-        if accelerated
-        else "rows are encoded in Python: the C extension was not built"
-    )
+    return "rows are encoded in C" if accelerated else "rows are encoded in Python: the C extension was not built"
 
 
 @click.group(

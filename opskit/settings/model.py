@@ -1,34 +1,20 @@
 """The configuration as frozen, typed sections; docs/configuration.md tells each key's meaning."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from opskit.errors import ConfigurationError, UsageError
-from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, Port, RegistryName, StorageUrl, Whole
+from opskit.settings.endpoints import Account, Database, GrpcEndpoint, HttpEndpoint, Server
+from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, RegistryName, StorageUrl, Whole
 from opskit.settings.secret import reveal
+from opskit.settings.section import Section
 from opskit.settings.units import Duration, Size
 
 DEFAULT_STORAGE = Path("opskit-backups")
-
-TlsMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
-
-
-class Section(BaseModel):
-    """A mapping of the YAML file: frozen, and every key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @field_validator("*")
-    @classmethod
-    def _one_source_per_secret(cls, value: object, info: ValidationInfo) -> object:
-        name = (info.field_name or "").removesuffix("_file")
-        if name != info.field_name and value is not None and info.data.get(name) is not None:
-            raise ValueError(f"give {name} or {name}_file, not both")
-        return value
 
 
 class Store(Section):
@@ -50,72 +36,6 @@ class Storage(Store):
     """Where backups are written, and where they are copied to."""
 
     copies: tuple[Store, ...] = ()
-
-
-class Tls(Section):
-    """How far a server's TLS is trusted; with a CA file, its name is verified unless told otherwise."""
-
-    mode: TlsMode = "required"
-    ca_file: File | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _verify_where_possible(cls, data: object) -> object:
-        if isinstance(data, Mapping) and "mode" not in data and data.get("ca_file") is not None:
-            return {**data, "mode": "verify_identity"}
-        return data
-
-    @field_validator("ca_file")
-    @classmethod
-    def _ca_file_is_used(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and info.data.get("mode") in ("disabled", "required"):
-            raise ValueError(f"is not used with mode {info.data['mode']}: choose verify_ca or verify_identity")
-        return value
-
-
-class Account(Section):
-    """A database user."""
-
-    user: NonEmpty
-    password: SecretStr | None = None
-    password_file: File | None = None
-
-    def read_password(self) -> str:
-        """Return the password, read from its file where there is one; empty where none is configured."""
-        return reveal(self.password, self.password_file) or ""
-
-
-class Server(Account):
-    """A database server and the user on it."""
-
-    host: NonEmpty
-    port: Port = 3306
-    tls: Tls = Tls()
-
-
-class Database(Server):
-    """The database of a registry."""
-
-    database: Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class HttpEndpoint(Section):
-    """An HTTP service and the token it wants."""
-
-    url: HttpUrl
-    token: SecretStr | None = None
-    token_file: File | None = None
-    ca_file: File | None = None
-
-    def read_token(self) -> str | None:
-        """Return the bearer token, read from its file where there is one."""
-        return reveal(self.token, self.token_file)
-
-
-class GrpcEndpoint(Section):
-    """The registry's gRPC service."""
-
-    address: Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$")]
 
 
 class Registry(Section):

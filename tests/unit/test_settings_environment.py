@@ -156,6 +156,7 @@ def test_both_sources_of_a_secret_in_the_environment_are_one_too_many(tmp_path: 
             "must not be empty (from OPSKIT_REGISTRIES__0__MYSQL__HOST)",
         ),
         ("OPSKIT_storage__url", "x", "OPSKIT_storage__url: unknown variable: settings are in upper case"),
+        ("OPSKIT_DISCOVER__NAMESPACE", "\udcff", "unable to parse raw data as a unicode string"),
         ("OPSKIT_", "x", "unknown key (from OPSKIT_)"),
     ],
 )
