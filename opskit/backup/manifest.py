@@ -101,6 +101,7 @@ class Database(_Part):
     mlmd_versions: tuple[int, ...] = ()
     migration_version: int | None = None
     dirty: bool = False
+    dangling: dict[str, Count] = {}
 
 
 class Snapshot(_Part):

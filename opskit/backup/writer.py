@@ -1,0 +1,45 @@
+"""The files of one backup on their way into storage."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from opskit.backup import layout
+from opskit.backup.manifest import File, backup_key
+from opskit.backup.stages import Digest, compressed
+from opskit.storage import Storage
+from opskit.workers import Stop
+
+
+@dataclass(slots=True)
+class Writer:
+    """Puts the files of one backup and remembers them; safe to use from several threads."""
+
+    storage: Storage
+    registry: str
+    database: str
+    level: int
+    stop: Stop
+    backup_id: str = field(default_factory=lambda: layout.new_backup_id(datetime.now(UTC)))
+    files: list[File] = field(default_factory=list)
+    largest_statement: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, name: str, content: Iterable[bytes]) -> None:
+        """Compress and store one file, and remember its stored size and digest."""
+        stored = Digest()
+        body = stored.observe(compressed(self._until_stopped(content), self.level))
+        self.storage.put(backup_key(self.registry, self.backup_id, name), body)
+        with self.lock:
+            self.files.append(File(name=name, bytes=stored.size, sha256=stored.sha256))
+
+    def _until_stopped(self, content: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in content:
+            self.stop.check()
+            yield piece
+
+    def statement(self, length: int) -> None:
+        """Remember the longest statement."""
+        with self.lock:
+            self.largest_statement = max(self.largest_statement, length)
