@@ -19,6 +19,9 @@ from sandbox.server import SEARCHED, OwnServer, Programs, Server, Template
 
 PACKAGES = ("mariadb-server-core", "mariadb-server", "mariadb-client-core", "mydumper")
 OPTIONS = (
+    # As Debian's configuration has it; the program's own default is latin1.
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_general_ci",
     "--log-bin=binlog",
     "--server-id=1",
     "--innodb-flush-log-at-trx-commit=2",
