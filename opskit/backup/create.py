@@ -52,6 +52,21 @@ def create_backup(
 
     Raises `BusyError` when another run holds the lease, or when opskit gave way to the registry.
     """
+    with Lease(connect(source, database), database) as lease:
+        lease.acquire(options.lease_wait_seconds)
+        return create_under(lease, source, database, storage, registry, options, progress)
+
+
+def create_under(
+    lease: Lease,
+    source: Endpoint,
+    database: str,
+    storage: Storage,
+    registry: str,
+    options: Options,
+    progress: Progress,
+) -> Manifest:
+    """Save a database under a lease that the caller holds, as `create_backup` does."""
     stop = Stop()
 
     def open_connection() -> Connection:
@@ -59,23 +74,21 @@ def create_backup(
         stop.on_stop(lambda: wire.sever(connection))
         return connection
 
-    with Lease(connect(source, database), database) as lease:
-        lease.acquire(options.lease_wait_seconds)
-        with (
-            stop,
-            Watch(Lookout(lease, options.max_duration_seconds).look, stop),
-            open_snapshot(
-                open_connection,
-                database,
-                workers=options.workers,
-                wanted=options.consistency,
-                allow_non_transactional=options.allow_non_transactional,
-            ) as snapshot,
-        ):
-            require_supported(snapshot.control)
-            writer = Writer(storage, registry, database, options.compression_level, stop)
-            manifest = _write(writer, snapshot, options, progress, stop)
-        commit(storage, manifest, lease)
+    with (
+        stop,
+        Watch(Lookout(lease, options.max_duration_seconds).look, stop),
+        open_snapshot(
+            open_connection,
+            database,
+            workers=options.workers,
+            wanted=options.consistency,
+            allow_non_transactional=options.allow_non_transactional,
+        ) as snapshot,
+    ):
+        require_supported(snapshot.control)
+        writer = Writer(storage, registry, database, options.compression_level, stop)
+        manifest = _write(writer, snapshot, options, progress, stop)
+    commit(storage, manifest, lease)
     return manifest
 
 

@@ -48,6 +48,11 @@ class Lease:
         if not ours:
             raise BusyError("the lease was lost: another run may have begun")
 
+    def execute(self, statement: str) -> None:
+        """Run a statement on the lease's own connection: it cannot run once the lease is lost."""
+        with self._guard:
+            execute(self._connection, statement)
+
     def check_when_due(self) -> None:
         """Check the lease if that was not done for half a minute."""
         if time.monotonic() - self._pinged >= PING_SECONDS:

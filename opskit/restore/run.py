@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from opskit.backup import layout
 from opskit.backup.check import read_file
@@ -40,6 +41,8 @@ class Options:
     """How a backup is restored."""
 
     workers: int = 4
+    purpose: Literal["restore", "rehearse"] = "restore"
+    beside: str | None = None  # the live database, where it is not called as in the backup
     into: str | None = None
     keep_definer: bool = False
     enable_events: bool = False
@@ -90,18 +93,23 @@ def restore(
     Nothing is executed before every object was read, compared with its digest and judged by the grammar
     (`CorruptError`). A restore that fails drops the database that it made.
     """
+    with Lease(connect(server), options.into or options.beside or manifest.database.name) as lease:
+        lease.acquire(options.lease_wait_seconds)
+        return restore_under(lease, server, storage, manifest, options, progress)
+
+
+def restore_under(
+    lease: Lease, server: Endpoint, storage: Storage, manifest: Manifest, options: Options, progress: Progress
+) -> RestoreReport:
+    """Restore a backup under a lease that the caller holds, as `restore` does."""
     stop = Stop()
-    source = manifest.database.name
-    with stop:
+    with stop, Watch(lease.check_when_due, stop), contextlib.closing(connect(server)) as admin:
+        require_supported(admin)
         definitions = judge(storage, manifest, options.workers, progress, stop)
-        admin = connect(server)
-        with contextlib.closing(admin), Lease(connect(server), options.into or source) as lease:
-            require_supported(admin)
-            lease.acquire(options.lease_wait_seconds)
-            target = _choose_target(admin, source, options.into)
-            preflight(admin, manifest, list(definitions.tables.values()))
-            with Watch(lease.check_when_due, stop), _made(admin, target, manifest) as made:
-                return _fill(server, storage, manifest, made, definitions, options, progress, stop)
+        target = _choose_target(admin, options, manifest)
+        preflight(admin, manifest, list(definitions.tables.values()))
+        with _made(admin, target, manifest, keep=options.purpose != "rehearse") as made:
+            return _fill(server, storage, manifest, made, definitions, options, progress, stop)
 
 
 def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress, stop: Stop) -> Definitions:
@@ -143,28 +151,31 @@ def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
         yield piece
 
 
-def _choose_target(admin: Connection, source: str, into: str | None) -> Target:
-    if into is None:
-        run_id = targets.new_run_id(datetime.now(UTC))
-        return Target(targets.generated_name(source, "restore", run_id), staging=True)
-    targets.require_empty(admin, into)
-    return Target(into, staging=False)
+def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> Target:
+    if options.into is not None:
+        targets.require_empty(admin, options.into)
+        return Target(options.into, staging=False)
+    live = options.beside or manifest.database.name
+    name = targets.generated_name(live, options.purpose, targets.new_run_id(datetime.now(UTC)))
+    return Target(name, staging=True, live=live)
 
 
 @contextlib.contextmanager
-def _made(admin: Connection, target: Target, manifest: Manifest) -> Iterator[Target]:
-    database = manifest.database
+def _made(admin: Connection, target: Target, manifest: Manifest, *, keep: bool) -> Iterator[Target]:
     exists = targets.exists(admin, target.database)
     if not exists:
-        targets.create(admin, target, database.charset, database.collation, database.name)
+        targets.create(admin, target, manifest.database.charset, manifest.database.collation)
+    tables = [table.name for table in manifest.tables]
     try:
         if target.staging:
-            targets.mark(admin, target, manifest.id, database.name)
+            targets.mark(admin, target, manifest.id)
         yield target
     except BaseException:
         with contextlib.suppress(OpskitError):
-            targets.empty(admin, target.database, [table.name for table in manifest.tables], drop=not exists)
+            targets.empty(admin, target.database, tables, drop=not exists)
         raise
+    if not keep:
+        targets.empty(admin, target.database, tables, drop=not exists)
 
 
 def _fill(

@@ -44,6 +44,7 @@ class Target:
 
     database: str
     staging: bool
+    live: str = ""
 
 
 def exists(connection: Connection, database: str) -> bool:
@@ -68,7 +69,7 @@ def require_empty(connection: Connection, database: str) -> None:
         )
 
 
-def create(connection: Connection, target: Target, charset: str, collation: str, source: str) -> None:
+def create(connection: Connection, target: Target, charset: str, collation: str) -> None:
     """Create the database; `DeniedError` with the one GRANT to run where the user may not."""
     try:
         execute(
@@ -77,14 +78,16 @@ def create(connection: Connection, target: Target, charset: str, collation: str,
         )
     except DeniedError as error:
         account = current_user(connection)
-        grant = staging_grant(prefix(source), account) if target.staging else database_grant(target.database, account)
+        grant = (
+            staging_grant(prefix(target.live), account) if target.staging else database_grant(target.database, account)
+        )
         raise DeniedError(
             f"this user may not create database {target.database!r}",
             hint=f"run as an administrator: {grant};",
         ) from error
 
 
-def mark(connection: Connection, target: Target, backup_id: str, source: str) -> None:
+def mark(connection: Connection, target: Target, backup_id: str) -> None:
     """Write the table by which cleaning up knows that the database is opskit's."""
     marker = f"{quote(target.database)}.{quote(MARKER_TABLE)}"
     execute(
@@ -95,7 +98,7 @@ def mark(connection: Connection, target: Target, backup_id: str, source: str) ->
     execute(
         connection,
         f"INSERT INTO {marker} VALUES (%s, %s, UTC_TIMESTAMP())",
-        [backup_id, source],
+        [backup_id, target.live],
     )
 
 
