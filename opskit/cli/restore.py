@@ -5,14 +5,21 @@ from datetime import timedelta
 import click
 
 from opskit.backup.catalog import find
+from opskit.backup.create import Options as BackupOptions
+from opskit.backup.manifest import Manifest
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_size
+from opskit.cli.text import human_seconds, human_size
+from opskit.errors import UsageError
 from opskit.restore.run import Options, RestoreReport, additions
 from opskit.restore.run import restore as restore_backup
-from opskit.wiring import configured_storage, restore_endpoint
+from opskit.restore.swap import SwapPlan, SwapReport, former_tables, plan_swap, restore_and_swap
+from opskit.restore.swap import cleanup as clean_up
+from opskit.restore.swap import rollback as roll_back
+from opskit.settings import Registry
+from opskit.wiring import configured_storage, database_endpoint, restore_endpoint
 
 
 @click.group(cls=Group)
@@ -23,21 +30,24 @@ def restore() -> None:
 @restore.command()
 @click.argument("backup_reference", metavar="BACKUP")
 @click.option("--into", metavar="NAME", help="Restore into this database, which must be empty or not exist yet.")
+@click.option(
+    "--swap", is_flag=True, help="Put the restored tables in the live database's place; a plan without --yes."
+)
+@click.option("--yes", is_flag=True, help="Carry the swap out.")
+@click.option("--no-safety-backup", is_flag=True, help="Do not back the live database up before the swap.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Sessions that load side by side [backup.workers].")
 @click.option("--keep-definer", is_flag=True, help="Keep the DEFINER of views, triggers, routines and events.")
 @click.option("--enable-events", is_flag=True, help="Give events their recorded state; only with --into.")
-@click.option(
-    "--lease-wait",
-    type=DurationType(),
-    default="0s",
-    metavar="DURATION",
-    help="Wait this long for another run to end.",
-)
+@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
 @pass_invocation
 def run(
     invocation: Invocation,
     backup_reference: str,
+    *,
     into: str | None,
+    swap: bool,
+    yes: bool,
+    no_safety_backup: bool,
     workers: int | None,
     keep_definer: bool,
     enable_events: bool,
@@ -45,11 +55,52 @@ def run(
 ) -> None:
     """Restore BACKUP into a database of its own and compare every row; the live database is not touched.
 
+    With --swap the restored tables then take the place of the live ones, all at once; those are kept beside them.
     BACKUP is an id, a prefix of one, or latest.
     """
-    registry = invocation.registry
-    storage = configured_storage(invocation.settings)
+    if swap and into:
+        raise UsageError("--swap replaces the live database, --into names another one: give one of them")
+    registry, settings = invocation.registry, invocation.settings
+    storage = configured_storage(settings)
     manifest = find(storage, registry.name, backup_reference)
+    options = Options(
+        workers=workers or settings.backup.workers,
+        beside=registry.mysql.database,
+        into=into,
+        keep_definer=keep_definer,
+        enable_events=enable_events,
+        lease_wait_seconds=lease_wait.total_seconds(),
+    )
+    server, live = restore_endpoint(registry), registry.mysql.database
+    _announce(invocation, manifest, registry)
+    if swap and not yes:
+        plan = plan_swap(server, live, manifest)
+        invocation.show(plan, *_planned(plan, backup_reference))
+        return
+    with invocation.progress() as progress:
+        if swap:
+            safety = None if no_safety_backup else BackupOptions(workers=options.workers)
+            done = restore_and_swap(
+                server,
+                database_endpoint(registry),
+                live,
+                storage,
+                manifest,
+                options,
+                safety_backup=safety,
+                progress=progress,
+            )
+        else:
+            report = restore_backup(server, storage, manifest, options, progress)
+    if not swap:
+        invocation.show(report, *_told(report))
+        return
+    invocation.show(done, *_told(done.restored), *_swapped(done))
+    if done.stray:
+        invocation.found_problems()
+
+
+def _announce(invocation: Invocation, manifest: Manifest, registry: Registry) -> None:
     added = additions(manifest)
     if not invocation.json:
         click.echo(
@@ -57,16 +108,88 @@ def run(
             f" and {human_size(added.binlog_bytes)} of binary log on {registry.mysql.host}",
             err=True,
         )
-    options = Options(
-        workers=workers or invocation.settings.backup.workers,
-        into=into,
-        keep_definer=keep_definer,
-        enable_events=enable_events,
-        lease_wait_seconds=lease_wait.total_seconds(),
+
+
+def _planned(plan: SwapPlan, reference: str) -> list[str | Table]:
+    state = "is replaced; its tables are kept beside it" if plan.live_exists else "does not exist, and is made"
+    return [
+        f"plan: database {plan.live} {state}",
+        Table(
+            ("TABLE", "ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
+            [
+                (each.table, _number(each.live_rows), _number(each.backup_rows), _number(each.newer))
+                for each in plan.tables
+            ],
+            right=("ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
+        ),
+        f"nothing was changed; to carry it out: opskit restore run {reference} --swap --yes",
+    ]
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def _swapped(done: SwapReport) -> list[str | Table]:
+    moved = done.exchange
+    return [
+        f"swapped: {len(moved.moved_in)} tables are live in {moved.live}",
+        f"  the former {len(moved.moved_out)} are kept in {moved.outgoing}",
+        f"  safety backup: {done.safety_backup or 'none'}",
+        *(f"  stray table in {moved.live}: {name}" for name in done.stray),
+        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
+        "  to go back: opskit restore rollback --yes",
+    ]
+
+
+@restore.command()
+@click.option("--to", "database", metavar="DATABASE", help="Go back to this database, as `cleanup` lists it.")
+@click.option("--yes", is_flag=True, help="Carry it out.")
+@pass_invocation
+def rollback(invocation: Invocation, *, database: str | None, yes: bool) -> None:
+    """Bring back the tables that the newest swap moved out, all at once; those of now are kept beside them."""
+    registry = invocation.registry
+    server, live = restore_endpoint(registry), registry.mysql.database
+    if not yes:
+        former = former_tables(server, live, database)
+        invocation.show(
+            former,
+            f"plan: the tables of {live} make room for those of {former.database},"
+            f" moved out {human_seconds(former.age_seconds)} ago",
+            "nothing was changed; to carry it out: opskit restore rollback --yes",
+        )
+        return
+    done = roll_back(server, live, database)
+    invocation.show(
+        done,
+        f"rolled back: the tables of {done.incoming} are live in {done.live}, those of before are in {done.outgoing}",
+        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
+        f"  to go forward again: opskit restore rollback --to {done.outgoing} --yes",
     )
-    with invocation.progress() as progress:
-        report = restore_backup(restore_endpoint(registry), storage, manifest, options, progress)
-    invocation.show(report, *_told(report))
+
+
+@restore.command()
+@click.option("--older-than", type=DurationType(), default="7d", help="Leave younger ones alone [7d].")
+@click.option("--apply", is_flag=True, help="Drop them.")
+@pass_invocation
+def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool) -> None:
+    """List the databases that restores and swaps have left beside the live one, and drop them with --apply."""
+    registry = invocation.registry
+    found = clean_up(
+        restore_endpoint(registry),
+        registry.mysql.database,
+        older_than_seconds=older_than.total_seconds(),
+        apply=apply,
+    )
+    invocation.show(
+        {"dropped": apply, "databases": found},
+        Table(
+            ("DATABASE", "MADE FOR", "AGE", "BACKUP"),
+            [(each.database, each.purpose, human_seconds(each.age_seconds), each.backup_id) for each in found],
+            right=("AGE",),
+        ),
+        ("dropped" if apply else "nothing was changed; to drop them: --apply") if found else "nothing to clean up",
+    )
 
 
 def _told(report: RestoreReport) -> list[str | Table]:

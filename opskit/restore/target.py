@@ -1,6 +1,7 @@
 """Databases that a restore makes: their names, the mark by which they are known, and their end."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,3 +111,62 @@ def empty(connection: Connection, database: str, tables: Iterable[str], *, drop:
     execute(connection, "SET SESSION foreign_key_checks = 0")
     for table in tables:
         execute(connection, f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)}")
+
+
+def tables(connection: Connection, database: str) -> list[str]:
+    """Return the base tables of a database, without opskit's marker."""
+    rows = execute(
+        connection,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'BASE TABLE'"
+        " AND table_name <> %s ORDER BY table_name",
+        [database, MARKER_TABLE],
+    )
+    return [str(name) for (name,) in rows]
+
+
+def drop_if_spent(connection: Connection, database: str) -> None:
+    """Drop a generated database in which nothing is left but the marker."""
+    if not tables(connection, database):
+        execute(connection, f"DROP DATABASE {quote(database)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A database that opskit made and left: what for, from which backup, and how long ago by the server's clock."""
+
+    database: str
+    purpose: Purpose
+    run_id: str
+    backup_id: str
+    age_seconds: int
+
+
+def generated(connection: Connection, live: str) -> list[Generated]:
+    """Return the databases that opskit made for `live`, the oldest first.
+
+    Known by the whole pattern of the name and by the marker in it, whose source must be `live`. One that a crash
+    left without its marker holds nothing, and is left alone.
+    """
+    pattern = re.compile(rf"{re.escape(prefix(live))}_opskit_(restore|rehearse|before|after)_(\d{{14}}[0-9a-f]{{4}})")
+    found = []
+    for (name,) in execute(connection, "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name"):
+        match = pattern.fullmatch(str(name))
+        marker = _marker(connection, str(name)) if match else None
+        if match and marker and marker[1] == live:
+            found.append(Generated(str(name), _PURPOSES[match[1]], match[2], marker[0], marker[2]))
+    return sorted(found, key=lambda each: each.run_id)
+
+
+_PURPOSES: dict[str, Purpose] = {"restore": "restore", "rehearse": "rehearse", "before": "before", "after": "after"}
+
+
+def _marker(connection: Connection, database: str) -> tuple[str, str, int] | None:
+    held = [row[0] for row in execute(connection, f"SHOW TABLES FROM {quote(database)}")]
+    if MARKER_TABLE not in held:
+        return None
+    rows = execute(
+        connection,
+        f"SELECT backup_id, source, TIMESTAMPDIFF(SECOND, created, UTC_TIMESTAMP())"
+        f" FROM {quote(database)}.{quote(MARKER_TABLE)}",
+    )
+    return (str(rows[0][0]), str(rows[0][1]), int(rows[0][2])) if rows else None
