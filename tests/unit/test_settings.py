@@ -123,6 +123,12 @@ def test_secrets_are_in_no_representation(tmp_path: Path) -> None:
         assert SECRET not in text
 
 
+def test_validation_error_of_a_section_shows_no_input() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(changed(("backup", "workers"), SECRET))
+    assert SECRET not in str(caught.value)
+
+
 def test_a_secret_is_masked_everywhere_once_it_was_read(tmp_path: Path) -> None:
     settings = load(with_mysql(password="only-in-this-test"), tmp_path)
     assert mask("it was only-in-this-test!") == "it was only-in-this-test!"
@@ -136,12 +142,12 @@ def test_a_secret_within_another_leaves_nothing_of_either(tmp_path: Path) -> Non
     assert mask("with-inner-part-inside") == MASK
 
 
-@pytest.mark.parametrize("content", ["s3cret!", "s3cret!\n", "s3cret!\r\n"])
+@pytest.mark.parametrize("content", [" s3cret! ", " s3cret! \n", " s3cret! \r\n"])
 def test_secret_file_is_read_at_use_without_its_newline(content: str, tmp_path: Path) -> None:
     file = tmp_path / "password"
     settings = load(with_mysql(password_file=str(file)), tmp_path)
     file.write_bytes(content.encode())
-    assert settings.registries[0].mysql.read_password() == "s3cret!"
+    assert settings.registries[0].mysql.read_password() == " s3cret! "
     file.write_text("rotated")
     assert settings.registries[0].mysql.read_password() == "rotated"
 
