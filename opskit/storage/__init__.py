@@ -19,11 +19,14 @@ class Storage(Protocol):
     """A flat store of objects under `/`-separated keys, all below one root.
 
     Keys are relative to the root, never empty, never start or end with `/`, and hold no empty, `.` or `..`
-    segment; anything else is a `ValueError`, before the store is asked.
+    segment, no backslash and no control character (`opskit.storage.keys` has the whole rule); anything else is
+    a `ValueError`, before the store is asked. What lies below the root under another name is not listed. No
+    key may go on where another ends: beside `a` there is no `a/b`.
 
     Errors are those of `opskit.errors`: `NotFoundError` for a missing key, `ConfigurationError` for a missing
     bucket or root or a failed TLS verification, `DeniedError` for refused credentials, `UnavailableError` for
-    whatever a later try may mend, `NoSpaceError` where the store is full.
+    whatever a later try may mend, `NoSpaceError` where the store is full. What a body raises is passed on as
+    it is. All methods may be called from several threads at once.
     """
 
     @property
@@ -36,16 +39,31 @@ class Storage(Protocol):
         All or nothing: when `body` raises, or the store fails, nothing is left under the key (or what was
         there before). Replaces what is there, unless `if_absent`: then `ObjectExistsError`, and what is there
         stays as it is. Memory holds one part of the body at a time, not the whole.
+
+        A store may do what it is told and its answer be lost: after any error but that of the body, only
+        `get` tells whether the object is there. With `if_absent`, even `ObjectExistsError` may mean our own
+        object. A store without conditional writes, such as rclone, is asked before whether the key is free:
+        of two writers at the same moment, both succeed there and the later one stays.
         """
 
     def get(self, key: str) -> Iterator[bytes]:
-        """Yield the object's bytes; a stream that ends early raises `UnavailableError`, it never just ends."""
+        """Yield the object's bytes; a stream that ends early raises `UnavailableError`, it never just ends.
+
+        Nothing is asked, and nothing raised, before the first piece is wanted.
+        """
 
     def stat(self, key: str) -> StoredObject:
         """Return size and time of one object."""
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield every object whose key starts with `prefix`: all pages, in the order of the keys' UTF-8 bytes."""
+        """Yield every object whose key starts with `prefix`: all pages, in the order of the keys' UTF-8 bytes.
+
+        A prefix is any beginning of a key: `a` matches `ab` and `a/b`. Nothing is asked before the first
+        object is wanted; what is stored or deleted meanwhile may or may not be seen.
+        """
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete the objects; one that is gone already is no error."""
+        """Delete the objects; one that is gone already is no error.
+
+        After an error some are deleted and others are not.
+        """
