@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import UnavailableSandboxError
 from sandbox.mariadb import mariadb_server
+from sandbox.mlmd import Library, mlmd_library
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
 from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
@@ -174,3 +175,10 @@ def moto(request: pytest.FixtureRequest) -> Iterator[S3Server]:
 def bucket_name() -> str:
     """A name no other test's bucket has."""
     return f"test-{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def mlmd() -> Library:
+    """The registry's own library, ml-metadata: it writes and reads registries on MariaDB."""
+    with skipped_unless_had("mlmd"):
+        return mlmd_library()
