@@ -2,8 +2,10 @@
 
 import logging
 
+from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
 from opskit.settings import Registry, Settings
+from opskit.settings.endpoints import Server
 from opskit.storage import Storage
 from opskit.storage.opening import open_storage
 
@@ -23,8 +25,17 @@ def restore_endpoint(registry: Registry) -> Endpoint:
     return _endpoint(registry, registry.restore.user, registry.restore.read_password())
 
 
+def rehearsal_endpoint(registry: Registry) -> Endpoint | None:
+    """Return the server that is there for rehearsals, if the registry has one of its own."""
+    server = registry.rehearse
+    return _at(server, server.user, server.read_password()) if server else None
+
+
 def _endpoint(registry: Registry, user: str, password: str) -> Endpoint:
-    server = registry.mysql
+    return _at(registry.mysql, user, password)
+
+
+def _at(server: Server, user: str, password: str) -> Endpoint:
     if server.tls.mode == "required" and "tls" not in _warned:
         _warned.add("tls")
         logger.warning("the certificate of %s is not verified: set tls.ca_file", server.host)
@@ -38,8 +49,25 @@ def _endpoint(registry: Registry, user: str, password: str) -> Endpoint:
     )
 
 
+def _refuse_what_is_not_built(settings: Settings) -> None:
+    """Whoever asks for encryption must not get plain text without a word."""
+    asked = {
+        "encryption": settings.encryption.recipients or settings.encryption.identity_file,
+        "signing": settings.signing.key_file or settings.signing.trusted_keys,
+        "storage.copies": settings.storage.copies,
+        "backup.max_load": settings.backup.max_load,
+        "discover": settings.discover,
+    }
+    if wanted := [name for name, value in asked.items() if value]:
+        raise ConfigurationError(
+            f"this release cannot do what the configuration asks for: {', '.join(wanted)}",
+            hint="take these keys out, or wait for a release that has them",
+        )
+
+
 def configured_storage(settings: Settings) -> Storage:
-    """Open the storage that backups are in."""
+    """Open the storage that backups are in; `ConfigurationError` if it asks for what is not built yet."""
+    _refuse_what_is_not_built(settings)
     store = settings.storage
     return open_storage(
         store.url,

@@ -1,5 +1,6 @@
 """The backups of a registry, as storage shows them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,13 +13,17 @@ from opskit.storage import Storage, StoredObject
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One folder whose name is a backup id: complete, damaged (and how), or without a manifest."""
+    """One folder whose name is a backup id: complete, damaged (and how), or without a manifest.
+
+    `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed.
+    """
 
     id: str
     manifest: Manifest | None
     problems: tuple[str, ...]
     stored_bytes: int
     modified: datetime
+    rehearsal: str | None = None
 
     @property
     def state(self) -> str:
@@ -72,7 +77,21 @@ def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> 
         problems=tuple(problems),
         stored_bytes=sum(stored.size for stored in folder.objects.values()),
         modified=max(stored.modified for stored in folder.objects.values()),
+        rehearsal=_newest_verdict(storage, registry, backup_id, folder),
     )
+
+
+def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> str | None:
+    """Return what the newest rehearsal said, `unreadable` if its file cannot be read, None if there was none."""
+    names = [name for name in folder.objects if name.startswith(layout.REHEARSALS)]
+    if not names:
+        return None
+    try:
+        document = json.loads(b"".join(storage.get(backup_key(registry, backup_id, max(names)))))
+    except (CorruptError, NotFoundError, ValueError):
+        return "unreadable"
+    verdict = document.get("verdict") if isinstance(document, dict) else None
+    return verdict if verdict in ("passed", "failed") else "unreadable"
 
 
 def _missing(manifest: Manifest, folder: _Folder) -> Iterator[str]:

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from itertools import count
 
 MANIFEST = "manifest.json"
+REHEARSALS = "rehearsals/"
+HOLDS = "holds/"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.

@@ -1,4 +1,4 @@
-"""`opskit backup`: create, list, show and check backups."""
+"""`opskit backup`: create, list, show, check and rehearse backups."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +13,13 @@ from opskit.cli.options import Group
 from opskit.cli.outcomes import for_each_registry
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_age, human_size
+from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.errors import CorruptError, UsageError
 from opskit.mysql.snapshot import LEVELS, Level
+from opskit.restore.rehearse import rehearse as rehearse_backup
+from opskit.restore.run import Options as RestoreOptions
 from opskit.settings import Registry
-from opskit.wiring import configured_storage, database_endpoint
+from opskit.wiring import configured_storage, database_endpoint, rehearsal_endpoint, restore_endpoint
 
 
 @click.group(cls=Group)
@@ -116,7 +118,7 @@ def list_(invocation: Invocation) -> None:
     invocation.show(
         {"storage": storage.url, "backups": [_listed(registry, each) for registry, each in found]},
         Table(
-            ("BACKUP", "REGISTRY", "AGE", "ROWS", "STORED", "CONSISTENCY", "STATE"),
+            ("BACKUP", "REGISTRY", "AGE", "ROWS", "STORED", "CONSISTENCY", "REHEARSAL", "STATE"),
             [_row(registry, each, now) for registry, each in found],
             right=("ROWS", "STORED"),
         ),
@@ -129,7 +131,7 @@ def _listed(registry: str, each: Backup) -> dict[str, object]:
     known = (
         summary(each.manifest) if each.manifest else {"id": each.id, "registry": registry, "bytes": each.stored_bytes}
     )
-    return known | {"state": each.state, "problems": list(each.problems)}
+    return known | {"state": each.state, "rehearsal": each.rehearsal, "problems": list(each.problems)}
 
 
 def _row(registry: str, each: Backup, now: datetime) -> tuple[object, ...]:
@@ -141,6 +143,7 @@ def _row(registry: str, each: Backup, now: datetime) -> tuple[object, ...]:
         f"{manifest.rows:,}" if manifest else "",
         human_size(each.stored_bytes),
         manifest.snapshot.consistency if manifest else "",
+        each.rehearsal or "never",
         each.state,
     )
 
@@ -219,4 +222,43 @@ def check(invocation: Invocation, backup_reference: str | None, every: bool) -> 
             for report in reports
         ),
         "" if reports else f"no backups of {name} in {storage.url}",
+    )
+
+
+@backup.command()
+@click.argument("backup_reference", metavar="BACKUP", default="latest")
+@click.option("--workers", type=click.IntRange(1, 64), help="Sessions that load side by side [backup.workers].")
+@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
+@pass_invocation
+def rehearse(invocation: Invocation, backup_reference: str, workers: int | None, lease_wait: timedelta) -> None:
+    """Really restore BACKUP into a scratch database, compare it, drop it, and keep the verdict beside the backup.
+
+    It runs on the server named by `rehearse:`, else on the live one, up to rehearse.max_bytes.
+    """
+    registry, settings = invocation.registry, invocation.settings
+    storage = configured_storage(settings)
+    manifest = find(storage, registry.name, backup_reference)
+    own = rehearsal_endpoint(registry)
+    options = RestoreOptions(workers=workers or settings.backup.workers, lease_wait_seconds=lease_wait.total_seconds())
+    with invocation.progress() as progress:
+        done = rehearse_backup(
+            own or restore_endpoint(registry),
+            storage,
+            manifest,
+            options,
+            beside=registry.mysql.database,
+            maximum_bytes=None if own else settings.rehearse.max_bytes,
+            progress=progress,
+        )
+    if done.problems:
+        raise CorruptError(
+            f"the rehearsal of {done.backup_id} failed: {'; '.join(done.problems)}",
+            hint="restore from another backup; the verdict is kept beside this one",
+        )
+    seconds = (done.finished - done.started).total_seconds()
+    invocation.show(
+        done,
+        f"backup {done.backup_id} was restored on {done.server}: {done.rows:,} rows, compared with the manifest, equal",
+        f"  as a registry it is sound; the scratch database is dropped; it took {human_seconds(seconds)}",
+        *(f"  dropped what an earlier rehearsal left: {name}" for name in done.removed),
     )

@@ -207,6 +207,7 @@ def _told(report: RestoreReport) -> list[str | Table]:
         ("names the source database", report.names_source),
         ("rows whose foreign key points nowhere", [f"{key}: {rows}" for key, rows in report.orphans.items()]),
         ("warning", report.warnings),
+        ("the registry may not start", report.registry_problems),
     ):
         lines += [f"  {label}: {value}" for value in values]
     return lines

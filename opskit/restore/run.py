@@ -10,7 +10,7 @@ from typing import Literal
 from opskit.backup import layout
 from opskit.backup.check import read_file
 from opskit.backup.manifest import File, Manifest
-from opskit.errors import OpskitError
+from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.ddl import CreateTable
@@ -19,6 +19,7 @@ from opskit.mysql.programs import ProgramStatement
 from opskit.progress import NoProgress, Progress
 from opskit.restore import grammar
 from opskit.restore import target as targets
+from opskit.restore.assertions import registry_problems
 from opskit.restore.compare import Comparison, compare, require_equal
 from opskit.restore.load import (
     Definitions,
@@ -34,6 +35,9 @@ from opskit.restore.preflight import preflight
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
+
+
+DAMAGED = "nothing was executed; restore from another backup, and find out what changed the bucket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class RestoreReport:
     events_disabled: tuple[str, ...]
     names_source: tuple[str, ...]
     orphans: dict[str, int]
+    registry_problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -120,6 +125,12 @@ def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress
     chunk_of = {chunk.name: table for table in manifest.tables for chunk in table.chunks}
 
     def look(_: int, file: File) -> None:
+        try:
+            judge_file(file)
+        except CorruptError as error:
+            raise CorruptError(f"{file.name}: {error.message}", hint=error.hint or DAMAGED) from error
+
+    def judge_file(file: File) -> None:
         stored = _counted(read_file(storage, manifest, file), progress)
         if file.name in schema_of:
             table = schema_of[file.name]
@@ -207,7 +218,8 @@ def _fill(
             enable_events=options.enable_events and not target.staging,
         )
         orphans = count_orphans(connections[0], target.database)
-    return _report(manifest, target, compared, loaded, orphans)
+        problems = registry_problems(connections[0], manifest)
+    return _report(manifest, target, compared, loaded, orphans, problems)
 
 
 def _report(
@@ -216,6 +228,7 @@ def _report(
     compared: list[Comparison],
     loaded: LoadedPrograms,
     orphans: dict[str, int],
+    problems: list[str],
 ) -> RestoreReport:
     return RestoreReport(
         backup_id=manifest.id,
@@ -227,5 +240,6 @@ def _report(
         events_disabled=loaded.disabled_events,
         names_source=tuple(f"{each.kind} {each.name}" for each in manifest.programs if each.names_database),
         orphans=orphans,
+        registry_problems=tuple(problems),
         warnings=manifest.warnings,
     )

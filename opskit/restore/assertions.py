@@ -1,0 +1,28 @@
+"""What a restored database must be to serve as a registry."""
+
+from opskit.backup.manifest import Manifest
+from opskit.mysql.connection import Connection
+from opskit.registry.facts import read_facts
+from opskit.registry.integrity import count_dangling
+
+
+def registry_problems(connection: Connection, manifest: Manifest) -> list[str]:
+    """Return what is wrong with the restored database as a registry: the facts, and more dangling references.
+
+    What the manifest itself tells (a backup of a dirty registry is taken, and marked) is a problem all the same: the
+    registry would not start on it.
+    """
+    database = manifest.database
+    if database.flavour == "unknown":
+        return []
+    tables = frozenset(table.name for table in manifest.tables)
+    facts = read_facts(connection, tables)
+    problems = list(facts.problems)
+    if (facts.flavour, facts.mlmd_versions) != (database.flavour, database.mlmd_versions):
+        problems.append(f"flavour {facts.flavour} {facts.mlmd_versions} is not that of the manifest")
+    for name, count in count_dangling(connection, tables).items():
+        if count > database.dangling.get(name, 0):
+            problems.append(
+                f"{name}: {count} dangling references, the manifest counted {database.dangling.get(name, 0)}"
+            )
+    return problems

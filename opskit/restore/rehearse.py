@@ -1,0 +1,100 @@
+"""A rehearsal: the backup is really restored, compared, judged as a registry, and dropped again."""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from opskit.backup import layout
+from opskit.backup.manifest import Manifest, backup_key
+from opskit.errors import CorruptError, RefusedError
+from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote
+from opskit.mysql.lease import Lease
+from opskit.progress import NoProgress, Progress
+from opskit.restore import target as targets
+from opskit.restore.run import Options, restore_under
+from opskit.storage import Storage
+
+# A lease that was lost while its run still cleans up: what is younger is left to that run.
+STALE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """The verdict of one rehearsal, as it lies beside the backup."""
+
+    backup_id: str
+    verdict: str  # passed or failed
+    started: datetime
+    finished: datetime
+    server: str
+    rows: int
+    problems: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def rehearse(
+    server: Endpoint,
+    storage: Storage,
+    manifest: Manifest,
+    options: Options = Options(),
+    *,
+    beside: str,
+    maximum_bytes: int | None = None,
+    stale_seconds: float = STALE_SECONDS,
+    progress: Progress = NoProgress(),
+) -> Rehearsal:
+    """Restore into a scratch database, compare, look at it as a registry, drop it, and store the verdict.
+
+    With `maximum_bytes` a larger backup is refused: on the live server the copy and its binary log could fill the
+    registry's volume. Scratch databases that an earlier run left are dropped first. A verdict is stored for what
+    the backup is guilty of (`CorruptError`); a server that fails is not the backup's fault, and raises.
+    """
+    size = sum(table.data_bytes for table in manifest.tables)
+    if maximum_bytes is not None and size > maximum_bytes:
+        raise RefusedError(
+            f"the backup would take about {size:,} bytes on the live server, more than rehearse.max_bytes",
+            hint="give the registry a server of its own for rehearsals (rehearse:), or raise rehearse.max_bytes",
+        )
+    started = datetime.now(UTC)
+    wanted = replace(options, purpose="rehearse", beside=beside, into=None)
+    problems: tuple[str, ...]
+    with contextlib.closing(connect(server)) as admin, Lease(connect(server), beside) as lease:
+        lease.acquire(options.lease_wait_seconds)
+        removed = remove_stale(admin, beside, stale_seconds)
+        try:
+            report = restore_under(lease, server, storage, manifest, wanted, progress)
+        except CorruptError as error:
+            rows, problems = 0, (error.message,)
+        else:
+            rows, problems = report.rows, report.registry_problems
+        version = admin.get_server_info()
+    rehearsal = Rehearsal(
+        backup_id=manifest.id,
+        verdict="failed" if problems else "passed",
+        started=started,
+        finished=datetime.now(UTC),
+        server=str(version),
+        rows=rows,
+        problems=problems,
+        removed=tuple(removed),
+    )
+    record(storage, manifest, rehearsal)
+    return rehearsal
+
+
+def remove_stale(admin: Connection, beside: str, stale_seconds: float) -> list[str]:
+    """Drop scratch databases that an earlier rehearsal left, and nothing else; return their names."""
+    removed = []
+    for each in targets.generated(admin, beside):
+        if each.purpose == "rehearse" and each.age_seconds >= stale_seconds:
+            execute(admin, f"DROP DATABASE {quote(each.database)}")
+            removed.append(each.database)
+    return removed
+
+
+def record(storage: Storage, manifest: Manifest, rehearsal: Rehearsal) -> None:
+    """Put the verdict beside the backup; a name is used once."""
+    name = f"{layout.REHEARSALS}{rehearsal.finished:%Y%m%dT%H%M%S%fZ}.json"
+    content = json.dumps(asdict(rehearsal), default=lambda moment: moment.isoformat(), indent=1) + "\n"
+    storage.put(backup_key(manifest.registry, manifest.id, name), [content.encode()], if_absent=True)
