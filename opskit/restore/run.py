@@ -36,7 +36,6 @@ from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
 
-
 DAMAGED = "nothing was executed; restore from another backup, and find out what changed the bucket"
 
 
