@@ -12,11 +12,14 @@ from opskit.backup.manifest import RESTORE_ORDER, Database, Manifest, ProgramEnt
 from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
 from opskit.backup.writer import Writer
-from opskit.mysql import programs, wire
+from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.encode import DIGEST_ALGORITHM
 from opskit.mysql.grants import invisible_programs
 from opskit.mysql.lease import Lease
+from opskit.mysql.program_file import render
+from opskit.mysql.program_text import Program
+from opskit.mysql.programs import read_programs
 from opskit.mysql.schema import database_facts
 from opskit.mysql.session_file import FILE_HEADER, create_database
 from opskit.mysql.snapshot import Level, Snapshot, open_snapshot
@@ -102,7 +105,7 @@ def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progr
         writer.put(name, [FILE_HEADER, read.table.create.encode(), b";\n"])
     rows = RowsJob(writer, snapshot, reads, progress, server_checksum=options.server_checksum)
     rows.run(stop)
-    found = programs.read_programs(snapshot.control, snapshot.database, skip_routines=options.skip_routines)
+    found = read_programs(snapshot.control, snapshot.database, skip_routines=options.skip_routines)
     _write_programs(writer, found)
     warnings = [
         *snapshot.warnings,
@@ -113,15 +116,15 @@ def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progr
     return _manifest(writer, snapshot, facts, rows, found, warnings)
 
 
-def _write_programs(writer: Writer, found: list[programs.Program]) -> None:
+def _write_programs(writer: Writer, found: list[Program]) -> None:
     for kind, of_kind in _by_file(found).items():
         if of_kind:
-            content = programs.render(of_kind)
+            content = render(of_kind)
             writer.statement(max(len(program.create) for program in of_kind))
             writer.put(layout.programs_name(writer.database, kind), [FILE_HEADER, content])
 
 
-def _by_file(found: list[programs.Program]) -> dict[str, list[programs.Program]]:
+def _by_file(found: list[Program]) -> dict[str, list[Program]]:
     routines_and_events = [program for program in found if program.kind in ("procedure", "function", "event")]
     return {
         "post": routines_and_events,
@@ -143,7 +146,7 @@ def _manifest(
     snapshot: Snapshot,
     facts: RegistryFacts,
     rows: RowsJob,
-    found: list[programs.Program],
+    found: list[Program],
     warnings: list[str],
 ) -> Manifest:
     database = database_facts(snapshot.control, snapshot.database)

@@ -148,6 +148,8 @@ def table_names(connection: Connection, database: str) -> dict[str, str]:
 
 def read_table(connection: Connection, database: str, name: str) -> Table:
     """Read one table's columns and CREATE TABLE statement."""
+    columns = tuple(_columns(connection, database, name))
+    range_column = _range_column(connection, database, name)
     size, index_size, estimated_rows, engine = execute(
         connection,
         "SELECT coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine"
@@ -157,12 +159,13 @@ def read_table(connection: Connection, database: str, name: str) -> Table:
     return Table(
         name=name,
         engine=engine,
-        columns=tuple(_columns(connection, database, name)),
+        columns=columns,
         create=_create_table(connection, database, name),
         size=int(size),
         index_size=int(index_size),
         estimated_rows=int(estimated_rows),
-        range_column=_range_column(connection, database, name),
+        # A generated column may lead the primary key, and is not saved.
+        range_column=range_column if range_column in [column.name for column in columns] else None,
     )
 
 
@@ -197,8 +200,8 @@ def _columns(connection: Connection, database: str, table: str) -> list[Column]:
 
 def _column(table: str, name: str, data_type: str, column_type: str, charset: str | None) -> Column:
     column = quote(name)
-    if data_type == "float":
-        # As text a FLOAT has six digits; as a DOUBLE it has all of them.
+    if data_type == "float" or (data_type == "double" and "zerofill" in column_type.lower()):
+        # As text a FLOAT has six digits; as a DOUBLE it has all of them. ZEROFILL makes 00-0 of a negative zero.
         return Column(name, f"CAST({column} AS DOUBLE)", DOUBLE)
     if data_type == "double":
         return Column(name, column, DOUBLE)

@@ -12,7 +12,7 @@ from opskit.backup.stages import decompressed, lines
 from opskit.errors import CorruptError
 from opskit.mysql.connection import quote
 from opskit.mysql.ddl import CreateTable, parse_create_table
-from opskit.mysql.programs import ProgramStatement, parse
+from opskit.mysql.program_file import ProgramStatement, parse
 from opskit.mysql.session_file import FILE_HEADER
 
 _HEADER_LINES = FILE_HEADER.splitlines()

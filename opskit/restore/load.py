@@ -8,7 +8,7 @@ from opskit.backup.manifest import Chunk, Manifest, TableEntry
 from opskit.errors import DeniedError, OpskitError
 from opskit.mysql.connection import Connection, error_number, execute
 from opskit.mysql.ddl import CreateTable, StagedTable, stage
-from opskit.mysql.programs import ProgramStatement, without_definer
+from opskit.mysql.program_file import ProgramStatement, without_definer
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.wire import send
 from opskit.progress import Progress

@@ -15,7 +15,7 @@ from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.ddl import CreateTable
 from opskit.mysql.lease import Lease
-from opskit.mysql.programs import ProgramStatement
+from opskit.mysql.program_file import ProgramStatement
 from opskit.progress import NoProgress, Progress
 from opskit.restore import grammar
 from opskit.restore import target as targets
