@@ -87,6 +87,8 @@ def _fetcher(suite: str | None, packages: Sequence[str]) -> Callable[[Path], Non
             "Debug::NoLocking": 1,
             "APT::Sandbox::User": "root",
             "Acquire::Retries": 3,
+            "Acquire::http::Timeout": 30,
+            "Acquire::https::Timeout": 30,
         }
         apt = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in settings.items())]
         _run([*apt, "update"])

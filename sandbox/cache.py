@@ -27,7 +27,9 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            for left_by_a_killed_process in folder.parent.glob(f".{folder.name}~*"):
+                shutil.rmtree(left_by_a_killed_process)
+            unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}~", dir=folder.parent))
             try:
                 make(unfinished)
                 unfinished.rename(folder)

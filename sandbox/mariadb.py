@@ -117,8 +117,8 @@ def _template(programs: Programs) -> Template:
 
 
 @cache
-def _had() -> tuple[Programs, Template]:
-    """Return the first source whose server initialises a data folder."""
+def _found() -> tuple[Programs, Template] | str:
+    """Return the first source whose server initialises a data folder, or why there is none: asked once."""
     reasons = []
     for find in (_from_path, _from_archive):
         try:
@@ -126,7 +126,14 @@ def _had() -> tuple[Programs, Template]:
             return programs, _template(programs)
         except UnavailableSandboxError as error:
             reasons.append(str(error))
-    raise UnavailableSandboxError("no MariaDB: " + "; ".join(reasons))
+    return "no MariaDB: " + "; ".join(reasons)
+
+
+def _had() -> tuple[Programs, Template]:
+    found = _found()
+    if isinstance(found, str):
+        raise UnavailableSandboxError(found)
+    return found
 
 
 @contextmanager

@@ -109,8 +109,8 @@ def _certificate_options(folder: Path, tls: Tls) -> list[str]:
 
 
 @cache
-def _had(initial: tuple[str, ...]) -> tuple[Programs, Template]:
-    """Return the first source whose server initialises a data folder."""
+def _found(initial: tuple[str, ...]) -> tuple[Programs, Template] | str:
+    """Return the first source whose server initialises a data folder, or why there is none: asked once."""
     reasons = []
     for find in (_from_path, _from_archive):
         try:
@@ -118,7 +118,14 @@ def _had(initial: tuple[str, ...]) -> tuple[Programs, Template]:
             return programs, _template(programs, initial)
         except UnavailableSandboxError as error:
             reasons.append(str(error))
-    raise UnavailableSandboxError("no MySQL: " + "; ".join(reasons))
+    return "no MySQL: " + "; ".join(reasons)
+
+
+def _had(initial: tuple[str, ...]) -> tuple[Programs, Template]:
+    found = _found(initial)
+    if isinstance(found, str):
+        raise UnavailableSandboxError(found)
+    return found
 
 
 @contextmanager
