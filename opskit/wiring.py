@@ -1,9 +1,12 @@
-"""How the configuration becomes the parts that jobs are made of: endpoints and storage."""
+"""How the configuration becomes the parts that jobs are made of: endpoints, storage, options."""
 
 import logging
 
+from opskit.backup.create import Options as BackupOptions
+from opskit.backup.encryption import read_identities, read_recipients
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
+from opskit.restore.run import Options as RestoreOptions
 from opskit.settings import Registry, Settings
 from opskit.settings.endpoints import Server
 from opskit.storage import Storage
@@ -52,7 +55,6 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
 def _refuse_what_is_not_built(settings: Settings) -> None:
     """Whoever asks for encryption must not get plain text without a word."""
     asked = {
-        "encryption": settings.encryption.recipients or settings.encryption.identity_file,
         "signing": settings.signing.key_file or settings.signing.trusted_keys,
         "storage.copies": settings.storage.copies,
         "backup.max_load": settings.backup.max_load,
@@ -75,4 +77,23 @@ def configured_storage(settings: Settings) -> Storage:
         region=store.region,
         ca_file=store.ca_file,
         path_style=store.uses_path_style,
+    )
+
+
+def backup_options(settings: Settings, *, workers: int | None = None) -> BackupOptions:
+    """Return how backups are made, encryption included; `workers` wins over the configuration."""
+    return BackupOptions(
+        workers=workers or settings.backup.workers,
+        compression_level=settings.backup.compression_level,
+        max_duration_seconds=settings.backup.max_duration.total_seconds(),
+        server_checksum=settings.backup.server_checksum,
+        recipients=read_recipients(settings.encryption.recipients),
+    )
+
+
+def restore_options(settings: Settings, *, workers: int | None = None) -> RestoreOptions:
+    """Return how backups are restored, with the identities that open them."""
+    return RestoreOptions(
+        workers=workers or settings.backup.workers,
+        identities=read_identities(settings.encryption.identity_file),
     )

@@ -1,10 +1,12 @@
 """Re-reading a backup: every object must still be the bytes that were written."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from opskit.backup.encryption import Identities, opened
 from opskit.backup.manifest import File, Manifest, backup_key
-from opskit.backup.stages import Digest
+from opskit.backup.stages import Digest, decompressed
 from opskit.errors import CorruptError, NotFoundError
 from opskit.progress import NoProgress, Progress
 from opskit.storage import Storage
@@ -13,30 +15,51 @@ from opskit.workers import Stop, run
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was read, and what was wrong with it."""
+    """What was read, and what was wrong with it; `looked_inside` unless it is encrypted and no identity was at hand."""
 
     backup_id: str
     files: int
     bytes: int
     problems: tuple[str, ...]
+    looked_inside: bool = True
 
 
 def check_backup(
-    storage: Storage, manifest: Manifest, *, workers: int = 4, progress: Progress = NoProgress()
+    storage: Storage,
+    manifest: Manifest,
+    *,
+    identities: Identities | None = None,
+    workers: int = 4,
+    progress: Progress = NoProgress(),
 ) -> CheckReport:
-    """Read every object of the backup and compare its size and SHA-256 with the manifest."""
+    """Read every object of the backup, compare its size and SHA-256 with the manifest, and unpack it.
+
+    What is encrypted is only unpacked with an identity; `DeniedError` if that is not one of its recipients.
+    """
     problems: list[str] = []
+    can_look_inside = identities is not None or not manifest.recipients
 
     def look(_: int, file: File) -> None:
         try:
-            for piece in read_file(storage, manifest, file):
-                progress.advance(len(piece))
+            stored = counted(read_file(storage, manifest, file), progress)
+            if can_look_inside:
+                stored = decompressed(opened(stored, manifest.recipients, identities))
+            deque(stored, maxlen=0)
         except (CorruptError, NotFoundError) as error:
             problems.append(error.message)
 
     progress.phase("check", manifest.stored_bytes, "bytes")
     run(manifest.files, range(workers), look, Stop())
-    return CheckReport(manifest.id, len(manifest.files), manifest.stored_bytes, tuple(sorted(problems)))
+    return CheckReport(
+        manifest.id, len(manifest.files), manifest.stored_bytes, tuple(sorted(problems)), can_look_inside
+    )
+
+
+def counted(pieces: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
+    """Yield what comes, and tell how much it was."""
+    for piece in pieces:
+        progress.advance(len(piece))
+        yield piece
 
 
 def read_file(storage: Storage, manifest: Manifest, file: File) -> Iterator[bytes]:

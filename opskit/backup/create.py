@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from opskit import __version__
 from opskit.backup import layout
 from opskit.backup.commit import commit
+from opskit.backup.encryption import Recipients
 from opskit.backup.lookout import Lookout
-from opskit.backup.manifest import RESTORE_ORDER, Database, Manifest, ProgramEntry, TableEntry
+from opskit.backup.manifest import RESTORE_ORDER, Chunk, Database, Encryption, Manifest, ProgramEntry, TableEntry
 from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
 from opskit.backup.writer import Writer
@@ -41,6 +42,7 @@ class Options:
     allow_non_transactional: bool = False
     skip_routines: bool = False
     server_checksum: bool = False
+    recipients: Recipients | None = None
 
 
 def create_backup(
@@ -89,7 +91,7 @@ def create_under(
         ) as snapshot,
     ):
         require_supported(snapshot.control)
-        writer = Writer(storage, registry, database, options.compression_level, stop)
+        writer = Writer(storage, registry, database, options.compression_level, stop, options.recipients)
         manifest = _write(writer, snapshot, options, progress, stop)
     commit(storage, manifest, lease)
     return manifest
@@ -192,6 +194,7 @@ def _manifest(
             )
             for program in found
         ),
+        encryption=Encryption(recipients=writer.recipients.names) if writer.recipients else None,
         files=tuple(sorted(writer.files, key=lambda file: file.name)),
         warnings=tuple(warnings),
     )
@@ -202,12 +205,12 @@ def _table_entry(writer: Writer, read: TableRead) -> TableEntry:
     return TableEntry(
         name=table.name,
         engine=table.engine,
-        schema_file=layout.table_schema_name(writer.database, read.stem),
+        schema_file=writer.stored_name(layout.table_schema_name(writer.database, read.stem)),
         rows=read.rows,
         digest=f"{read.digest:016x}",
         select=tuple(column.expression for column in table.columns),
         columns=tuple(column.name for column in table.columns),
-        chunks=tuple(read.chunks),
+        chunks=tuple(_without_bounds(read.chunks) if writer.recipients else read.chunks),
         non_transactional=not table.transactional,
         reparsed=table.reparsed,
         range_column=table.range_column,
@@ -215,3 +218,8 @@ def _table_entry(writer: Writer, read: TableRead) -> TableEntry:
         sql_bytes=read.sql_bytes,
         checksum=read.checksum,
     )
+
+
+def _without_bounds(chunks: list[Chunk]) -> list[Chunk]:
+    """Leave key ranges out of a manifest that anybody may read: they are data."""
+    return [chunk.model_copy(update={"first": None, "before": None}) for chunk in chunks]

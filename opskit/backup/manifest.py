@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opskit.backup import layout
+from opskit.backup.encryption import SUFFIX
 from opskit.errors import ConfigurationError, CorruptError
 from opskit.mysql.encode import DIGEST_ALGORITHM
 from opskit.mysql.schema import column_expressions
@@ -104,6 +105,12 @@ class Database(_Part):
     dangling: dict[str, Count] = {}
 
 
+class Encryption(_Part):
+    """Whom the files are encrypted to: public keys, as age and SSH write them."""
+
+    recipients: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Snapshot(_Part):
     """The moment that the backup shows."""
 
@@ -131,6 +138,7 @@ class Manifest(_Part):
     largest_statement: Count
     tables: tuple[TableEntry, ...]
     programs: tuple[ProgramEntry, ...] = ()
+    encryption: Encryption | None = None
     files: tuple[File, ...]
     warnings: tuple[str, ...] = ()
 
@@ -143,6 +151,11 @@ class Manifest(_Part):
     def stored_bytes(self) -> int:
         """Bytes of all files, as they are stored."""
         return sum(file.bytes for file in self.files)
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Whom the files are encrypted to; nobody for a plain backup."""
+        return self.encryption.recipients if self.encryption else ()
 
     @property
     def comparable(self) -> bool:
@@ -158,7 +171,8 @@ class Manifest(_Part):
         """Names derive from database and tables, and from nothing else: a manifest is hostile input."""
         if not layout.is_backup_id(self.id):
             raise ValueError("id: not a backup id")
-        expected = list(self._expected_names())
+        suffix = SUFFIX if self.encryption else ""
+        expected = list(self._expected_names(suffix))
         listed = [file.name for file in self.files]
         for kind, names in (("table", [table.name for table in self.tables]), ("file", listed)):
             if len(set(names)) != len(names):
@@ -168,23 +182,23 @@ class Manifest(_Part):
             raise ValueError(f"files and tables do not belong together: {', '.join(map(repr, strange[:3]))}")
         return self
 
-    def _expected_names(self) -> Iterator[str]:
+    def _expected_names(self, suffix: str) -> Iterator[str]:
         database = self.database.name
-        yield layout.schema_create_name(database)
+        yield layout.schema_create_name(database) + suffix
         stems = layout.file_stems(table.name for table in self.tables)
         for table in self.tables:
             stem = stems[table.name]
-            if table.schema_file != layout.table_schema_name(database, stem):
+            if table.schema_file != layout.table_schema_name(database, stem) + suffix:
                 raise ValueError(f"table {table.name!r}: its schema file has a name that is not its own")
             yield table.schema_file
             for number, chunk in enumerate(table.chunks, start=1):
-                if chunk.name != layout.chunk_name(database, stem, number):
+                if chunk.name != layout.chunk_name(database, stem, number) + suffix:
                     raise ValueError(f"table {table.name!r}: a chunk has a name that is not its own")
                 yield chunk.name
             if sum(chunk.rows for chunk in table.chunks) != table.rows:
                 raise ValueError(f"table {table.name!r}: its chunks do not add up to its rows")
         files = {_FILE_OF[program.kind] for program in self.programs}
-        yield from (layout.programs_name(database, kind) for kind in layout.PROGRAM_FILES if kind in files)
+        yield from (layout.programs_name(database, kind) + suffix for kind in layout.PROGRAM_FILES if kind in files)
 
 
 _FILE_OF = {"procedure": "post", "function": "post", "event": "post", "view": "views", "trigger": "triggers"}

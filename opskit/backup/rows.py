@@ -108,9 +108,9 @@ class RowsJob:
                 number = len(read.chunks) + 1
                 name = layout.chunk_name(self.writer.database, read.stem, number)
                 read.chunks.append(Chunk(name=name, rows=0))
-            self.writer.put(name, _chunk(first, pieces, encoder))
+            stored_as = self.writer.put(name, _chunk(first, pieces, encoder))
             read.chunks[number - 1] = Chunk(
-                name=name, rows=encoder.rows - rows, first=key_range.first, before=key_range.before
+                name=stored_as, rows=encoder.rows - rows, first=key_range.first, before=key_range.before
             )
             self.progress.advance(encoder.rows - rows)
             rows = encoder.rows

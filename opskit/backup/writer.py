@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from opskit.backup import layout
+from opskit.backup.encryption import SUFFIX, Recipients
 from opskit.backup.manifest import File, backup_key
 from opskit.backup.stages import Digest, compressed
 from opskit.storage import Storage
@@ -21,18 +22,31 @@ class Writer:
     database: str
     level: int
     stop: Stop
+    recipients: Recipients | None = None
     backup_id: str = field(default_factory=lambda: layout.new_backup_id(datetime.now(UTC)))
     files: list[File] = field(default_factory=list)
     largest_statement: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, name: str, content: Iterable[bytes]) -> None:
-        """Compress and store one file, and remember its stored size and digest."""
+    def stored_name(self, name: str) -> str:
+        """Return the name under which a file of this name is stored."""
+        return name + SUFFIX if self.recipients else name
+
+    def put(self, name: str, content: Iterable[bytes]) -> str:
+        """Compress, encrypt where that is wanted, and store one file; return the name it has there.
+
+        Its stored size and digest are remembered.
+        """
+        name = self.stored_name(name)
         stored = Digest()
-        body = stored.observe(compressed(self._until_stopped(content), self.level))
+        body = compressed(self._until_stopped(content), self.level)
+        if self.recipients:
+            body = self.recipients.encrypted(body)
+        body = stored.observe(body)
         self.storage.put(backup_key(self.registry, self.backup_id, name), body)
         with self.lock:
             self.files.append(File(name=name, bytes=stored.size, sha256=stored.sha256))
+        return name
 
     def _until_stopped(self, content: Iterable[bytes]) -> Iterator[bytes]:
         for piece in content:

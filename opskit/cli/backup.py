@@ -1,12 +1,14 @@
 """`opskit backup`: create, list, show, check and rehearse backups."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from opskit.backup.catalog import Backup, find, list_backups
 from opskit.backup.check import CheckReport, check_backup
-from opskit.backup.create import Options, create_backup
+from opskit.backup.create import create_backup
+from opskit.backup.encryption import read_identities
 from opskit.backup.manifest import Manifest, backup_key
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
@@ -17,9 +19,15 @@ from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.errors import CorruptError, UsageError
 from opskit.mysql.snapshot import LEVELS, Level
 from opskit.restore.rehearse import rehearse as rehearse_backup
-from opskit.restore.run import Options as RestoreOptions
 from opskit.settings import Registry
-from opskit.wiring import configured_storage, database_endpoint, rehearsal_endpoint, restore_endpoint
+from opskit.wiring import (
+    backup_options,
+    configured_storage,
+    database_endpoint,
+    rehearsal_endpoint,
+    restore_endpoint,
+    restore_options,
+)
 
 
 @click.group(cls=Group)
@@ -50,15 +58,12 @@ def create(
 ) -> None:
     """Save each registry's database; a backup exists once its manifest does, and is never half there."""
     settings = invocation.settings
-    options = Options(
-        workers=workers or settings.backup.workers,
-        compression_level=settings.backup.compression_level,
-        max_duration_seconds=settings.backup.max_duration.total_seconds(),
+    options = replace(
+        backup_options(settings, workers=workers),
         consistency=consistency,
         lease_wait_seconds=lease_wait.total_seconds(),
         allow_non_transactional=allow_non_transactional,
         skip_routines=skip_routines,
-        server_checksum=settings.backup.server_checksum,
     )
     storage = configured_storage(settings)
 
@@ -166,6 +171,7 @@ def show(invocation: Invocation, backup_reference: str) -> None:
         f"registry     {_flavour(manifest)}",
         f"position     {position or 'not known'}{' (approximate)' if snapshot.position_approximate else ''}",
         f"stored       {human_size(manifest.stored_bytes)} in {len(manifest.files)} files",
+        f"encrypted    {f'to {recipients}' if (recipients := ', '.join(manifest.recipients)) else 'no'}",
         "",
         Table(
             ("TABLE", "ROWS", "CHUNKS", "DIGEST"),
@@ -192,11 +198,14 @@ def _flavour(manifest: Manifest) -> str:
 @click.option("--all", "every", is_flag=True, help="Check every backup of the registry.")
 @pass_invocation
 def check(invocation: Invocation, backup_reference: str | None, every: bool) -> None:
-    """Read every object of a backup again and compare its size and SHA-256 with the manifest."""
+    """Read every object of a backup again, compare its size and SHA-256 with the manifest, and unpack it.
+
+    What is encrypted is only unpacked with encryption.identity_file.
+    """
     if every and backup_reference:
         raise UsageError("give a backup or --all, not both")
     storage = configured_storage(invocation.settings)
-    name = invocation.registry.name
+    name, identities = invocation.registry.name, read_identities(invocation.settings.encryption.identity_file)
     reports: list[CheckReport] = []
     with invocation.progress() as progress:
         if every:
@@ -205,10 +214,10 @@ def check(invocation: Invocation, backup_reference: str | None, every: bool) -> 
                 if each.manifest is None:
                     reports.append(CheckReport(each.id, 0, 0, each.problems))
                 else:
-                    reports.append(check_backup(storage, each.manifest, progress=progress))
+                    reports.append(check_backup(storage, each.manifest, identities=identities, progress=progress))
         else:
             manifest = find(storage, name, backup_reference or "latest")
-            reports.append(check_backup(storage, manifest, progress=progress))
+            reports.append(check_backup(storage, manifest, identities=identities, progress=progress))
     damaged = [report for report in reports if report.problems]
     if damaged:
         raise CorruptError(
@@ -219,6 +228,7 @@ def check(invocation: Invocation, backup_reference: str | None, every: bool) -> 
         {"storage": storage.url, "checked": reports},
         *(
             f"backup {report.backup_id}: {report.files} files, {human_size(report.bytes)} read again, all as written"
+            + ("" if report.looked_inside else "; encrypted, and not opened: no identity is configured")
             for report in reports
         ),
         "" if reports else f"no backups of {name} in {storage.url}",
@@ -239,7 +249,7 @@ def rehearse(invocation: Invocation, backup_reference: str, workers: int | None,
     storage = configured_storage(settings)
     manifest = find(storage, registry.name, backup_reference)
     own = rehearsal_endpoint(registry)
-    options = RestoreOptions(workers=workers or settings.backup.workers, lease_wait_seconds=lease_wait.total_seconds())
+    options = replace(restore_options(settings, workers=workers), lease_wait_seconds=lease_wait.total_seconds())
     with invocation.progress() as progress:
         done = rehearse_backup(
             own or restore_endpoint(registry),

@@ -1,11 +1,11 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import click
 
 from opskit.backup.catalog import find
-from opskit.backup.create import Options as BackupOptions
 from opskit.backup.manifest import Manifest
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
@@ -13,13 +13,19 @@ from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.text import human_seconds, human_size
 from opskit.errors import UsageError
-from opskit.restore.run import Options, RestoreReport, additions
+from opskit.restore.run import RestoreReport, additions
 from opskit.restore.run import restore as restore_backup
 from opskit.restore.swap import SwapPlan, SwapReport, former_tables, plan_swap, restore_and_swap
 from opskit.restore.swap import cleanup as clean_up
 from opskit.restore.swap import rollback as roll_back
 from opskit.settings import Registry
-from opskit.wiring import configured_storage, database_endpoint, restore_endpoint
+from opskit.wiring import (
+    backup_options,
+    configured_storage,
+    database_endpoint,
+    restore_endpoint,
+    restore_options,
+)
 
 
 @click.group(cls=Group)
@@ -63,8 +69,8 @@ def run(
     registry, settings = invocation.registry, invocation.settings
     storage = configured_storage(settings)
     manifest = find(storage, registry.name, backup_reference)
-    options = Options(
-        workers=workers or settings.backup.workers,
+    options = replace(
+        restore_options(settings, workers=workers),
         beside=registry.mysql.database,
         into=into,
         keep_definer=keep_definer,
@@ -79,7 +85,7 @@ def run(
         return
     with invocation.progress() as progress:
         if swap:
-            safety = None if no_safety_backup else BackupOptions(workers=options.workers)
+            safety = None if no_safety_backup else backup_options(settings, workers=workers)
             done = restore_and_swap(
                 server,
                 database_endpoint(registry),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from opskit.backup.check import read_file
+from opskit.backup.encryption import Identities, opened
 from opskit.backup.manifest import Chunk, Manifest, TableEntry
 from opskit.errors import DeniedError, OpskitError
 from opskit.mysql.connection import Connection, error_number, execute
@@ -44,7 +45,12 @@ def load_tables(connection: Connection, definitions: Definitions) -> None:
 
 
 def load_rows(
-    connections: Sequence[Connection], storage: Storage, manifest: Manifest, progress: Progress, stop: Stop
+    connections: Sequence[Connection],
+    storage: Storage,
+    manifest: Manifest,
+    identities: Identities | None,
+    progress: Progress,
+    stop: Stop,
 ) -> None:
     """Load every chunk in a transaction of its own, several side by side, those of the largest tables first."""
     tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
@@ -54,6 +60,7 @@ def load_rows(
         table, chunk = task
         execute(connection, "START TRANSACTION")
         stored = read_file(storage, manifest, manifest.file(chunk.name))
+        stored = opened(stored, manifest.recipients, identities)
         for statement in statements(table, stored, manifest.largest_statement):
             stop.check()
             send(connection, statement)

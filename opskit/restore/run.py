@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from opskit.backup import layout
-from opskit.backup.check import read_file
+from opskit.backup.check import counted, read_file
+from opskit.backup.encryption import SUFFIX, Identities, opened
 from opskit.backup.manifest import File, Manifest
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
@@ -50,6 +51,7 @@ class Options:
     keep_definer: bool = False
     enable_events: bool = False
     lease_wait_seconds: float = 0
+    identities: Identities | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,14 @@ def restore_under(
     stop = Stop()
     with stop, Watch(lease.check_when_due, stop), contextlib.closing(connect(server)) as admin:
         require_supported(admin)
-        definitions = judge(storage, manifest, options.workers, progress, stop)
+        definitions = judge(storage, manifest, options, progress, stop)
         target = _choose_target(admin, options, manifest)
         preflight(admin, manifest, list(definitions.tables.values()))
         with _made(admin, target, manifest, keep=options.purpose != "rehearse") as made:
             return _fill(server, storage, manifest, made, definitions, options, progress, stop)
 
 
-def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress, stop: Stop) -> Definitions:
+def judge(storage: Storage, manifest: Manifest, options: Options, progress: Progress, stop: Stop) -> Definitions:
     """Read every object of the backup: its digest must be the manifest's, its statements opskit's own."""
     tables: dict[str, CreateTable] = {}
     programs: dict[str, list[ProgramStatement]] = {}
@@ -130,19 +132,20 @@ def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress
             raise CorruptError(f"{file.name}: {error.message}", hint=error.hint or DAMAGED) from error
 
     def judge_file(file: File) -> None:
-        stored = _counted(read_file(storage, manifest, file), progress)
+        stored = counted(read_file(storage, manifest, file), progress)
+        stored = opened(stored, manifest.recipients, options.identities)
         if file.name in schema_of:
             table = schema_of[file.name]
             tables[table.name] = grammar.create_table(table, stored)
         elif file.name in chunk_of:
             _read_to_the_end(grammar.statements(chunk_of[file.name], stored, manifest.largest_statement))
-        elif file.name == layout.schema_create_name(manifest.database.name):
+        elif file.name.removesuffix(SUFFIX) == layout.schema_create_name(manifest.database.name):
             _read_to_the_end(stored)  # never executed: the staging database has a name of its own
         else:
-            programs[file.name] = grammar.programs(manifest, stored)
+            programs[file.name.removesuffix(SUFFIX)] = grammar.programs(manifest, stored)
 
     progress.phase("verify", manifest.stored_bytes, "bytes")
-    run(manifest.files, range(workers), look, stop)
+    run(manifest.files, range(options.workers), look, stop)
     in_order = [
         statement
         for kind in layout.PROGRAM_FILES
@@ -153,12 +156,6 @@ def judge(storage: Storage, manifest: Manifest, workers: int, progress: Progress
 
 def _read_to_the_end(pieces: Iterator[bytes]) -> None:
     deque(pieces, maxlen=0)
-
-
-def _counted(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
-    for piece in pieces:
-        progress.advance(len(piece))
-        yield piece
 
 
 def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> Target:
@@ -206,7 +203,7 @@ def _fill(
             set_session(connection)
             connections.append(connection)
         load_tables(connections[0], definitions)
-        load_rows(connections, storage, manifest, progress, stop)
+        load_rows(connections, storage, manifest, options.identities, progress, stop)
         build_indexes(connections, manifest, definitions, progress, stop)
         compared = compare(connections, target.database, manifest, progress, stop)
         require_equal(compared, manifest.id)

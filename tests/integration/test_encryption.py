@@ -1,0 +1,176 @@
+"""Backups that whoever wrote them cannot read, on a real server, opened by the `age` program as well."""
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyrage
+import pytest
+import zstandard
+
+from opskit.backup.check import check_backup
+from opskit.backup.create import Options, create_backup
+from opskit.backup.encryption import read_identities, read_recipients
+from opskit.backup.manifest import Manifest
+from opskit.errors import ConfigurationError, CorruptError, DeniedError
+from opskit.mysql.connection import Endpoint
+from opskit.progress import NoProgress
+from opskit.restore.run import Options as RestoreOptions
+from opskit.restore.run import judge, restore
+from opskit.storage.directory import DirectoryStorage
+from opskit.workers import Stop
+from sandbox.archive import unpacked
+from sandbox.registry import Shape, generate
+from sandbox.server import Server
+from tests.endpoints import endpoint
+
+NIGHTLY = pyrage.x25519.Identity.generate()
+SAFE = pyrage.x25519.Identity.generate()
+
+
+@pytest.fixture
+def source(mysql: Server, database: str) -> Endpoint:
+    with mysql.connect(database=database) as connection:
+        generate(connection, Shape("embedmd", models=5))
+    return endpoint(mysql)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> DirectoryStorage:
+    return DirectoryStorage(tmp_path / "backups")
+
+
+@pytest.fixture
+def backup(source: Endpoint, database: str, storage: DirectoryStorage) -> Manifest:
+    recipients = read_recipients([str(NIGHTLY.to_public()), str(SAFE.to_public())])
+    return create_backup(source, database, storage, "registry", Options(recipients=recipients))
+
+
+@pytest.fixture
+def identity_file(tmp_path: Path) -> Callable[[pyrage.x25519.Identity], Path]:
+    def write(identity: pyrage.x25519.Identity) -> Path:
+        path = tmp_path / "identity.txt"
+        path.write_text(f"{identity}\n")
+        return path
+
+    return write
+
+
+IdentityFile = Callable[[pyrage.x25519.Identity], Path]
+
+
+@pytest.mark.parametrize("identity", [NIGHTLY, SAFE], ids=["first", "second"])
+def test_encrypted_backup_is_restored_with_any_of_its_identities(
+    identity: pyrage.x25519.Identity,
+    backup: Manifest,
+    source: Endpoint,
+    storage: DirectoryStorage,
+    identity_file: IdentityFile,
+) -> None:
+    options = RestoreOptions(identities=read_identities(identity_file(identity)))
+    report = restore(source, storage, backup, options)
+    assert report.rows == backup.rows > 0
+    assert all(table.equal and table.digest for table in report.tables)
+
+
+def test_only_the_manifest_and_no_row_can_be_read_in_the_storage(backup: Manifest, tmp_path: Path) -> None:
+    stored = {path.name: path.read_bytes() for path in (tmp_path / "backups" / "registry" / backup.id).iterdir()}
+    assert {name for name, content in stored.items() if not content.startswith(b"age-encryption.org/v1\n")} == {
+        "manifest.json"
+    }
+    assert all(name.endswith(".sql.zst.age") for name in stored if name != "manifest.json")
+    assert all(chunk.first is chunk.before is None for table in backup.tables for chunk in table.chunks)
+
+
+def test_age_program_opens_every_file(backup: Manifest, identity_file: IdentityFile, tmp_path: Path) -> None:
+    found = unpacked("age", ["age"])
+    program = found.file("usr/bin/age")
+    assert program is not None
+    for path in sorted((tmp_path / "backups" / "registry" / backup.id).glob("*.age")):
+        command = [str(program), "--decrypt", "--identity", str(identity_file(SAFE)), str(path)]
+        opened = subprocess.run(command, capture_output=True, check=True).stdout
+        assert zstandard.decompress(opened, max_output_size=2**24).startswith(
+            (b"SET NAMES utf8mb4;\n", b"CREATE DATABASE")
+        )
+
+
+def test_restore_without_an_identity_changes_nothing_and_tells_who_could(
+    backup: Manifest, source: Endpoint, storage: DirectoryStorage, mysql: Server, database: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=str(NIGHTLY.to_public())):
+        restore(source, storage, backup)
+    assert databases_beside(mysql, database) == []
+
+
+def test_restore_with_a_strange_identity_changes_nothing_and_tells_who_could(
+    backup: Manifest,
+    source: Endpoint,
+    storage: DirectoryStorage,
+    identity_file: IdentityFile,
+    mysql: Server,
+    database: str,
+) -> None:
+    strange = read_identities(identity_file(pyrage.x25519.Identity.generate()))
+    with pytest.raises(DeniedError) as caught:
+        restore(source, storage, backup, RestoreOptions(identities=strange))
+    assert str(SAFE.to_public()) in str(caught.value.hint)
+    assert databases_beside(mysql, database) == []
+
+
+def databases_beside(mysql: Server, database: str) -> list[str]:
+    pattern = f"{database}_opskit_%".replace("_", r"\_")
+    return [str(name) for (name,) in mysql.execute(f"SHOW DATABASES LIKE '{pattern}'")]
+
+
+def test_check_without_an_identity_proves_digests_and_says_that_it_did_not_look_inside(
+    backup: Manifest, storage: DirectoryStorage
+) -> None:
+    report = check_backup(storage, backup)
+    assert (report.problems, report.looked_inside) == ((), False)
+
+
+def test_check_without_an_identity_finds_a_changed_byte(
+    backup: Manifest, storage: DirectoryStorage, tmp_path: Path
+) -> None:
+    victim = max((tmp_path / "backups").rglob("*.Artifact.00001.sql.zst.age"))
+    content = victim.read_bytes()
+    victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (problem,) = check_backup(storage, backup).problems
+    assert victim.name in problem
+
+
+def test_check_with_an_identity_looks_inside(
+    backup: Manifest, storage: DirectoryStorage, identity_file: IdentityFile
+) -> None:
+    report = check_backup(storage, backup, identities=read_identities(identity_file(NIGHTLY)))
+    assert (report.problems, report.looked_inside) == ((), True)
+
+
+def test_check_with_an_identity_finds_what_digests_cannot_tell(
+    backup: Manifest, storage: DirectoryStorage, identity_file: IdentityFile
+) -> None:
+    """Whoever can write the bucket can encrypt to public keys, and put the digests right."""
+    victim = max(backup.files, key=lambda file: file.bytes)
+    recipients = read_recipients(backup.recipients)
+    assert recipients is not None
+    forged = b"".join(recipients.encrypted([b"not compressed"]))
+    storage.put(f"registry/{backup.id}/{victim.name}", [forged])
+    entry = replace_digest(backup, victim.name, forged)
+    assert check_backup(storage, entry).problems == ()
+    identities = read_identities(identity_file(NIGHTLY))
+    assert len(check_backup(storage, entry, identities=identities).problems) == 1
+    with pytest.raises(CorruptError):
+        restore_nothing(storage, entry, identity_file)
+
+
+def replace_digest(backup: Manifest, name: str, content: bytes) -> Manifest:
+    changed = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    files = tuple(file.model_copy(update=changed) if file.name == name else file for file in backup.files)
+    return backup.model_copy(update={"files": files})
+
+
+def restore_nothing(storage: DirectoryStorage, backup: Manifest, identity_file: IdentityFile) -> None:
+    options = replace(RestoreOptions(), identities=read_identities(identity_file(NIGHTLY)))
+    judge(storage, backup, options, NoProgress(), Stop())
