@@ -21,6 +21,7 @@ DONE = 0
 FOUND_PROBLEMS = 1
 USAGE = 2
 BUG = 70
+GAVE_UP = 75
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 TERMINATED = 143  # 128 + SIGTERM
@@ -29,8 +30,10 @@ TERMINATED = 143  # 128 + SIGTERM
 class Terminated(SystemExit):
     """SIGTERM came: raised wherever the main thread is, so that clean-up runs on the way out."""
 
-    def __init__(self) -> None:
-        super().__init__(TERMINATED)
+    def __init__(self, reason: str = "terminated", code: int = TERMINATED) -> None:
+        super().__init__(code)
+        self.reason = reason
+        self.exit_code = code
 
 
 def main() -> NoReturn:
@@ -50,10 +53,26 @@ def main() -> NoReturn:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    del frame
-    # A second one must not break off the clean-up that the first one began.
-    signal.signal(signum, signal.SIG_IGN)
-    raise Terminated
+    del signum, frame
+    _end(Terminated())
+
+
+def end_after(seconds: float, reason: str) -> None:
+    """End this run after so long, the way SIGTERM would, but for a reason of its own and with 75."""
+
+    def give_up(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        _end(Terminated(reason, GAVE_UP))
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _end(reason: Terminated) -> NoReturn:
+    # Neither a second SIGTERM nor the deadline may break off the clean-up that the first one began.
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    raise reason
 
 
 def _report(error: BaseException, arguments: Sequence[str]) -> int:
@@ -63,7 +82,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     hint = None
     if isinstance(error, Terminated):
-        message, code = "terminated", TERMINATED
+        message, code = error.reason, error.exit_code
     elif isinstance(error, KeyboardInterrupt):
         message, code = "interrupted", INTERRUPTED
     elif isinstance(error, OpskitError) and error.exit_code != BUG:

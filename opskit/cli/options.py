@@ -1,13 +1,15 @@
 """Options that every command takes, before or after its name."""
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from opskit.cli import logs
+from opskit.cli import end_after, logs
 from opskit.cli.invocation import Invocation
+from opskit.cli.parameters import DurationType
 
 
 class _SharedOption(click.Option):
@@ -28,6 +30,12 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
     setattr(invocation, parameter.name, value)
     if parameter.name in ("quiet", "verbose"):
         logs.set_level(logging.DEBUG if invocation.verbose else logging.WARNING)
+
+
+def _begin_deadline(context: click.Context, parameter: click.Parameter, value: timedelta | None) -> None:
+    del context, parameter
+    if value:
+        end_after(value.total_seconds(), f"gave up: the deadline of {value} (h:mm:ss) has passed")
 
 
 def _option(*names: str, **attributes: Any) -> _SharedOption:  # noqa: ANN401 - handed on to click
@@ -51,6 +59,14 @@ _SHARED: list[click.Parameter] = [
     _option("--json", is_flag=True, help="One JSON document on standard output."),
     _option("-v", "--verbose", is_flag=True, help="Say more."),
     _option("-q", "--quiet", is_flag=True, help="Say warnings and errors only."),
+    _SharedOption(
+        ["--deadline"],
+        type=DurationType(),
+        metavar="DURATION",
+        expose_value=False,
+        callback=_begin_deadline,
+        help="End by itself after this time, cleaned up, with exit code 75.",
+    ),
 ]
 
 

@@ -4,8 +4,6 @@ from datetime import timedelta
 
 import click
 
-from opskit.settings.units import parse_duration
-
 
 class DurationType(click.ParamType[timedelta]):
     """A duration such as `90s`, `10m` or `6h`."""
@@ -14,6 +12,8 @@ class DurationType(click.ParamType[timedelta]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the duration; anything else is a usage error."""
+        from opskit.settings.units import parse_duration  # noqa: PLC0415 - brings pydantic: `--help` needs none
+
         try:
             return parse_duration(value)
         except ValueError as error:

@@ -251,3 +251,20 @@ def test_terminated_command_cleans_up_and_a_second_signal_does_not_stop_it(last:
 def test_declined_question_is_130(tmp_path: Path) -> None:
     ended = run(stand_in_command("import click; click.confirm('really?', abort=True)"), tmp_path)
     assert ended.returncode == 130
+
+
+def test_deadline_ends_a_command_with_75_a_reason_and_its_clean_up(tmp_path: Path) -> None:
+    ended = run(stand_in_command(CLEAN_UP.format(last="pass"), "--deadline", "1s"), tmp_path)
+    assert (ended.returncode, ended.stdout) == (75, "ready\ncleaned up\n")
+    assert ended.stderr == "error: gave up: the deadline of 0:00:01 (h:mm:ss) has passed\n"
+
+
+def test_deadline_that_has_not_come_changes_nothing(tmp_path: Path) -> None:
+    ended = run(opskit_command("config", "check", "--deadline", "1h"), tmp_path)
+    assert ended.returncode == 0
+
+
+def test_deadline_that_is_no_duration_is_wrong_usage(tmp_path: Path) -> None:
+    ended = run(opskit_command("config", "check", "--deadline", "soon"), tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "must be a duration" in ended.stderr
