@@ -4,6 +4,7 @@ import logging
 
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.encryption import read_identities, read_recipients
+from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_keys
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
 from opskit.restore.run import Options as RestoreOptions
@@ -55,7 +56,6 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
 def _refuse_what_is_not_built(settings: Settings) -> None:
     """Whoever asks for encryption must not get plain text without a word."""
     asked = {
-        "signing": settings.signing.key_file or settings.signing.trusted_keys,
         "storage.copies": settings.storage.copies,
         "backup.max_load": settings.backup.max_load,
         "discover": settings.discover,
@@ -71,13 +71,15 @@ def configured_storage(settings: Settings) -> Storage:
     """Open the storage that backups are in; `ConfigurationError` if it asks for what is not built yet."""
     _refuse_what_is_not_built(settings)
     store = settings.storage
-    return open_storage(
+    opened = open_storage(
         store.url,
         endpoint_url=store.endpoint_url,
         region=store.region,
         ca_file=store.ca_file,
         path_style=store.uses_path_style,
     )
+    key, trusted = read_signing_key(settings.signing.key_file), read_trusted_keys(settings.signing.trusted_keys)
+    return SignedStorage(opened, key, trusted) if key or trusted else opened
 
 
 def backup_options(settings: Settings, *, workers: int | None = None) -> BackupOptions:

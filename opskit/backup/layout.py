@@ -1,6 +1,6 @@
 """Names in a backup's folder: `<registry>/<backup id>/<name>`.
 
-    manifest.json
+    manifest.json                           with manifest.json.sig where manifests are signed
     <database>-schema-create.sql.zst
     <database>.<table>-schema.sql.zst
     <database>.<table>.<00001…>.sql.zst
@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from itertools import count
 
 MANIFEST = "manifest.json"
+# A registry of a hundred thousand chunks fits easily; what is larger was not written by opskit.
+MANIFEST_MAXIMUM_BYTES = 64 * 1024 * 1024
+SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")

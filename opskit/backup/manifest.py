@@ -14,8 +14,6 @@ from opskit.mysql.encode import DIGEST_ALGORITHM
 from opskit.mysql.schema import column_expressions
 
 FORMAT = 1
-# A registry of a hundred thousand chunks fits easily; what is larger was not written by opskit.
-MAXIMUM_BYTES = 64 * 1024 * 1024
 
 # Routines come before views, which may call them: the server checks that when it creates the view.
 RESTORE_ORDER = ("schema-create", "tables", "rows", "post", "views", "triggers")
@@ -215,7 +213,7 @@ def load_manifest(content: bytes, expected_id: str) -> Manifest:
     Raises `ConfigurationError` for a format that this opskit does not know, `CorruptError` for whatever is not a
     manifest of the backup `expected_id`.
     """
-    if len(content) > MAXIMUM_BYTES:
+    if len(content) > layout.MANIFEST_MAXIMUM_BYTES:
         raise CorruptError(f"the manifest of {expected_id} is too large to be one")
     version = _format_version(content, expected_id)
     if version != FORMAT:

@@ -1,0 +1,154 @@
+"""Manifests signed with ed25519: digests lie beside the data, so whoever can write the bucket could forge both.
+
+The signature covers the bytes of the manifest, which holds the digest of everything else. It lies beside it as
+`manifest.json.sig`, 64 bytes that `openssl pkeyutl -verify -rawin` understands, and is there before the manifest.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opskit.backup import layout
+from opskit.errors import ConfigurationError, CorruptError, NotFoundError
+from opskit.storage import Storage, StoredObject
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_RAW_BYTES = 32
+_SIGNATURE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStorage:
+    """A storage that signs each manifest it is given, and gives out only manifests that a trusted key has signed.
+
+    Without a `key` manifests are stored as they are; without `trusted` keys any manifest is given out.
+    """
+
+    inner: Storage
+    key: "Ed25519PrivateKey | None" = field(default=None, repr=False)
+    trusted: "Sequence[Ed25519PublicKey]" = ()
+
+    @property
+    def url(self) -> str:
+        """The root of the storage behind."""
+        return self.inner.url
+
+    def put(self, key: str, body: Iterable[bytes], *, if_absent: bool = False) -> int:
+        """Store the body; a manifest's signature is stored first, so that no moment shows one without the other."""
+        if self.key is None or not _is_manifest(key):
+            return self.inner.put(key, body, if_absent=if_absent)
+        content = b"".join(body)
+        self.inner.put(_signature_of(key), [self.key.sign(content)])
+        return self.inner.put(key, [content], if_absent=if_absent)
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """Yield the object's bytes; `CorruptError` for a manifest without the signature of a trusted key."""
+        if not self.trusted or not _is_manifest(key):
+            yield from self.inner.get(key)
+            return
+        content = _gathered(self.inner.get(key), key, layout.MANIFEST_MAXIMUM_BYTES)
+        self._require_trusted(key, content)
+        yield content
+
+    def stat(self, key: str) -> StoredObject:
+        """Return size and time of one object."""
+        return self.inner.stat(key)
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield what the storage behind lists, signatures among it."""
+        return self.inner.list(prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects."""
+        self.inner.delete(keys)
+
+    def _require_trusted(self, key: str, content: bytes) -> None:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only those pay who sign
+
+        try:
+            signature = _gathered(self.inner.get(_signature_of(key)), key, _SIGNATURE_BYTES)
+        except NotFoundError:
+            raise CorruptError(f"{key} is not signed, and signing.trusted_keys is set", hint=_HINT) from None
+        for each in self.trusted:
+            try:
+                each.verify(signature, content)
+            except InvalidSignature:
+                continue
+            return
+        raise CorruptError(f"{key} is not signed by a key of signing.trusted_keys", hint=_HINT)
+
+
+_HINT = "do not restore it: somebody may have changed it; restore another one, and find out who can write the storage"
+
+
+def read_signing_key(path: Path | None) -> "Ed25519PrivateKey | None":
+    """Return the private key in a PEM file, or None without a file; `ConfigurationError` if it cannot be used."""
+    if path is None:
+        return None
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - see above
+
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise ConfigurationError(f"signing.key_file: {path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"signing.key_file: {path} holds no private key without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(
+            f"signing.key_file: {path} holds a key of another kind",
+            hint="openssl genpkey -algorithm ed25519 -out signing.pem",
+        )
+    return key
+
+
+def read_trusted_keys(texts: Iterable[str]) -> "tuple[Ed25519PublicKey, ...]":
+    """Return public keys from PEM, or from the one line of base64 in it; `ConfigurationError` for anything else."""
+    return tuple(_public_key(position, text) for position, text in enumerate(texts))
+
+
+def _public_key(position: int, text: str) -> "Ed25519PublicKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - see above
+
+    lines = [line for line in text.splitlines() if not line.startswith("-----")]
+    try:
+        content = base64.b64decode("".join(lines), validate=True)
+        key = (
+            Ed25519PublicKey.from_public_bytes(content) if len(content) == _RAW_BYTES else load_der_public_key(content)
+        )
+    except (binascii.Error, ValueError) as error:
+        raise _no_public_key(position) from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise _no_public_key(position)
+    return key
+
+
+def _no_public_key(position: int) -> ConfigurationError:
+    # The text is not quoted: somebody may have given the private key.
+    return ConfigurationError(
+        f"signing.trusted_keys[{position}] is no public key of ed25519",
+        hint="openssl pkey -in signing.pem -pubout",
+    )
+
+
+def _is_manifest(key: str) -> bool:
+    return key.rpartition("/")[2] == layout.MANIFEST
+
+
+def _signature_of(key: str) -> str:
+    return key.removesuffix(layout.MANIFEST) + layout.SIGNATURE
+
+
+def _gathered(pieces: Iterable[bytes], key: str, maximum: int) -> bytes:
+    content = bytearray()
+    for piece in pieces:
+        content += piece
+        if len(content) > maximum:
+            raise CorruptError(f"{key} or its signature is too large to be one")
+    return bytes(content)
