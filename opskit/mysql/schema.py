@@ -1,6 +1,7 @@
 """What a database holds: its tables, their columns, and how each is read."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,13 +88,17 @@ class Table:
     @property
     def insert_into(self) -> bytes:
         """What every INSERT statement of this table begins with."""
-        names = ",".join(quote(column.name) for column in self.columns)
-        return f"INSERT INTO {quote(self.name)} ({names}) VALUES ".encode()
+        return insert_into(self.name, [column.name for column in self.columns])
 
     @property
     def kinds(self) -> str:
         """One letter a column, as `RowEncoder` wants them."""
         return "".join(column.kind for column in self.columns)
+
+
+def insert_into(table: str, columns: Iterable[str]) -> bytes:
+    """Return what every INSERT statement of a dump begins with."""
+    return f"INSERT INTO {quote(table)} ({','.join(map(quote, columns))}) VALUES ".encode()
 
 
 @dataclass(frozen=True, slots=True)

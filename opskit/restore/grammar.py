@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from opskit.backup.manifest import Manifest, TableEntry
 from opskit.backup.stages import decompressed, lines
 from opskit.errors import CorruptError
-from opskit.mysql.connection import quote
 from opskit.mysql.ddl import CreateTable, parse_create_table
 from opskit.mysql.program_file import ProgramStatement, parse
+from opskit.mysql.schema import insert_into
 from opskit.mysql.session_file import FILE_HEADER
 
 _HEADER_LINES = FILE_HEADER.splitlines()
@@ -29,8 +29,7 @@ class Inserts:
     """Tells the INSERT statements of one table from everything else."""
 
     def __init__(self, table: TableEntry) -> None:
-        names = ",".join(quote(column) for column in table.columns)
-        self._head = f"INSERT INTO {quote(table.name)} ({names}) VALUES ".encode()
+        self._head = insert_into(table.name, table.columns)
         row = rb"\(" + _VALUE + (rb"(?:,%b){%d}+" % (_VALUE, len(table.columns) - 1)) + rb"\)"
         self._rows = re.compile(rb"%b(?:,%b)*+;" % (row, row))
         self._table = table.name
