@@ -28,7 +28,7 @@ $(READY): pyproject.toml $(wildcard setup.py opskit/mysql/*.c)
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; set PYTHON" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev --editable '.[cluster,encryption,serve]'
+	$(BIN)/python -m pip install --quiet --group dev --editable '.[cluster,encryption,probe,serve]'
 	touch $@
 
 clean:

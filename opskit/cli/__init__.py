@@ -1,6 +1,7 @@
 """The command line: its modules parse, call one function, render. `main` alone exits."""
 
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -25,6 +26,7 @@ GAVE_UP = 75
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 TERMINATED = 143  # 128 + SIGTERM
+NAGIOS_UNKNOWN = 3
 
 
 class Terminated(SystemExit):
@@ -92,11 +94,18 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         message, code = f"{type(error).__name__}: {error}", BUG
         hint = f"this is a bug in opskit {__version__}: please report it, with the lines above"
     _complain(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
-    if "--json" in arguments and sys.stdout is not None:
-        with contextlib.suppress(OSError):
-            sys.stdout.write(error_document(message, hint, code) + "\n")
-            sys.stdout.flush()
+    if wants(arguments, "json"):
+        _answer(error_document(message, hint, code))
+    if wants(arguments, "nagios"):
+        _answer(f"OPSKIT UNKNOWN - {printable(mask(message)).splitlines()[0]}")
+        return NAGIOS_UNKNOWN
     return code
+
+
+def wants(arguments: Sequence[str], form: str) -> bool:
+    """Tell whether the command line asks for its result in this form, even if it can be carried out no further."""
+    pairs = itertools.pairwise(arguments)
+    return f"--{form}" in arguments or f"--format={form}" in arguments or ("--format", form) in pairs
 
 
 def _interruption(error: BaseException) -> BaseException | None:
@@ -111,6 +120,13 @@ def error_document(message: str, hint: str | None, code: int) -> str:
     """Return the JSON document that stands for an error."""
     error = {"message": mask(message), "hint": hint and mask(hint), "exit_code": code}
     return json.dumps({"error": error}, indent=2)
+
+
+def _answer(text: str) -> None:
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
 
 
 def _complain(text: str) -> None:

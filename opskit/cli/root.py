@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from opskit import __version__
-from opskit.cli import USAGE, error_document, logs
+from opskit.cli import NAGIOS_UNKNOWN, USAGE, error_document, logs, wants
 from opskit.cli.gravity import gravest
 from opskit.cli.invocation import Invocation
 from opskit.cli.options import Group
@@ -16,6 +16,7 @@ from opskit.cli.output import write
 SUMMARIES = {
     "backup": "Create, list and check backups.",
     "config": "Check the configuration.",
+    "probe": "Look whether the registry works, layer by layer.",
     "restore": "Bring a backup back, beside the live database.",
 }
 
@@ -87,8 +88,11 @@ def run(arguments: Sequence[str]) -> int:
         except click.ClickException as error:
             error.show()
             code = USAGE
-            if "--json" in arguments:
+            if wants(arguments, "json"):
                 invocation.document = error_document(error.format_message(), None, code)
+            if wants(arguments, "nagios"):
+                code = NAGIOS_UNKNOWN
+                write(f"OPSKIT UNKNOWN - {error.format_message()}")
         if invocation.document is not None:
             write(invocation.document)
     return gravest([code, *invocation.codes])

@@ -58,6 +58,7 @@ class Endpoint:
     tls_mode: TlsMode = "required"
     ca_file: Path | None = None
     connect_timeout: float = CONNECT_TIMEOUT_SECONDS
+    read_timeout: float = READ_TIMEOUT_SECONDS
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"
@@ -191,8 +192,8 @@ def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
             charset="utf8mb4",
             autocommit=True,
             connect_timeout=endpoint.connect_timeout,
-            read_timeout=READ_TIMEOUT_SECONDS,
-            write_timeout=READ_TIMEOUT_SECONDS,
+            read_timeout=endpoint.read_timeout,
+            write_timeout=endpoint.read_timeout,
             ssl=_tls_context(endpoint),
             ssl_disabled=endpoint.tls_mode == "disabled",
             local_infile=False,

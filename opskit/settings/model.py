@@ -133,11 +133,14 @@ class Artifacts(Section):
 
 
 class Probe(Section):
-    """How old the newest good results may be."""
+    """When a check gives up, and what it finds good enough."""
 
+    deadline: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=5)
     backup_max_age: Duration = timedelta(hours=26)
     rehearsal_max_age: Duration = timedelta(days=8)
+    artifacts_max_age: Duration = timedelta(days=2)
     certificate_min_days: Count = 14
+    replica_max_lag: Duration = timedelta(minutes=5)
 
 
 def _default_storage() -> Storage:

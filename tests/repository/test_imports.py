@@ -19,7 +19,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 LAYERS = (
     {"__main__"},
     {"cli", "serve"},
-    {"jobs", "wiring"},
+    {"jobs", "wiring", "checks"},
     {"backup", "restore", "artifacts", "probe"},
     {"registry", "mysql", "storage"},
     {"settings", "workers"},

@@ -72,7 +72,14 @@ EVERYTHING: dict[str, Any] = {
             {"access_key_id_file": "/run/id", "secret_access_key_file": "/run/secret"},
         ]
     },
-    "probe": {"backup_max_age": "30h", "rehearsal_max_age": "9d", "certificate_min_days": 21},
+    "probe": {
+        "deadline": "4s",
+        "backup_max_age": "30h",
+        "rehearsal_max_age": "9d",
+        "artifacts_max_age": "3d",
+        "certificate_min_days": 21,
+        "replica_max_lag": "2m",
+    },
 }
 
 

@@ -1,0 +1,84 @@
+"""`opskit probe`: whether the registry is healthy, layer by layer."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import click
+
+from opskit.checks import planned_checks
+from opskit.cli.invocation import Invocation, pass_invocation
+from opskit.cli.options import Command
+from opskit.cli.output import as_json, write
+from opskit.cli.parameters import DurationType
+from opskit.probe import render
+from opskit.probe.result import LAYERS, CheckResult, State, gravest
+from opskit.probe.runner import run_checks
+
+Format = Literal["text", "json", "nagios", "prometheus"]
+FORMATS: tuple[Format, ...] = ("text", "json", "nagios", "prometheus")
+FAILURES = [str(state) for state in (State.WARNING, State.UNKNOWN, State.CRITICAL)]
+
+
+class LayersType(click.ParamType[tuple[str, ...]]):
+    """Names of layers, with commas between them."""
+
+    name = "layers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the layers in the order of `LAYERS`."""
+        names = set(value) if isinstance(value, tuple) else {each.strip() for each in str(value).split(",")}
+        if strange := sorted(names - set(LAYERS)):
+            self.fail(f"{', '.join(map(repr, strange))}: the layers are {', '.join(LAYERS)}", param, ctx)
+        return tuple(layer for layer in LAYERS if layer in names)
+
+
+@click.command(cls=Command)
+@click.option("--only", type=LayersType(), default=LAYERS, metavar="LAYERS", help=f"Some of {','.join(LAYERS)}.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(FAILURES),
+    default=str(State.UNKNOWN),
+    help="Exit with 1 from this state on; the gravest is critical.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How the results are shown.")
+@click.option(
+    "--watch",
+    type=DurationType(),
+    is_flag=False,
+    flag_value="5s",
+    metavar="[DURATION]",
+    help="Again and again, until ^C.",
+)
+@pass_invocation
+def probe(invocation: Invocation, only: tuple[str, ...], fail_on: str, form: Format, watch: timedelta | None) -> None:
+    """Look whether the registry works, layer by layer.
+
+    Every layer is looked at side by side with the others, and has failed if it does not answer in time
+    (probe.deadline). Exit code 1 means critical or unknown; with --format nagios it is 0 to 3, whatever happens.
+    """
+    settings = invocation.settings
+    checks = planned_checks(settings, invocation.registries, only)
+    deadline = settings.probe.deadline.total_seconds()
+    while watch is not None:
+        heading = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n" if form == "text" else ""
+        write(heading + rendered(run_checks(checks, deadline), form))
+        time.sleep(watch.total_seconds())
+    results = run_checks(checks, deadline)
+    if form in ("text", "json"):
+        invocation.json = invocation.json or form == "json"
+        invocation.show(render.document(results), render.text(results))
+    else:
+        write(rendered(results, form))
+    if form == "nagios":
+        invocation.codes.append(render.NAGIOS_CODES[gravest(result.state for result in results)])
+    elif any(result.state.gravity >= State(fail_on).gravity for result in results):
+        invocation.found_problems()
+
+
+def rendered(results: Sequence[CheckResult], form: Format) -> str:
+    """Return the results in one of the formats."""
+    if form == "json":
+        return as_json(render.document(results))
+    return {"text": render.text, "nagios": render.nagios, "prometheus": render.prometheus}[form](results)

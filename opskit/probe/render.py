@@ -1,0 +1,118 @@
+"""Results of checks as they are shown: to people, to programs, to Nagios, to Prometheus."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from opskit.probe.result import CheckResult, State, gravest
+
+# What the Nagios plugin guidelines want: OK, WARNING, CRITICAL, UNKNOWN.
+NAGIOS_CODES: Final[Mapping[State, int]] = MappingProxyType(
+    {State.NOT_APPLICABLE: 0, State.OK: 0, State.WARNING: 1, State.CRITICAL: 2, State.UNKNOWN: 3}
+)
+
+
+def document(results: Sequence[CheckResult]) -> dict[str, object]:
+    """Return the results as plain data for JSON."""
+    return {
+        "state": gravest(result.state for result in results),
+        "checks": [
+            {
+                "registry": result.registry,
+                "layer": result.layer,
+                "state": result.state,
+                "seconds": round(result.seconds, 6),
+                "detail": result.detail,
+                "hint": result.hint,
+                "runbook": result.runbook,
+                "values": result.values,
+                "findings": [
+                    {"state": each.state, "detail": each.detail, "hint": each.hint} for each in result.findings
+                ],
+            }
+            for result in results
+        ],
+    }
+
+
+def text(results: Sequence[CheckResult]) -> str:
+    """Return one line for each layer, with what to do below those that need somebody."""
+    width = max((len(result.registry) for result in results), default=0)
+    lines = []
+    for result in results:
+        seconds = "" if result.state is State.NOT_APPLICABLE else f"{result.seconds * 1000:.0f} ms"
+        lines.append(
+            f"{result.registry:<{width}}  {result.layer:<9}  {result.state:<14}  {seconds:>7}  {result.detail}"
+        )
+        advice = [result.hint, result.runbook and f"runbook: {result.runbook}"]
+        lines += [f"{'':<{width}}             → {each}" for each in advice if each]
+    return "\n".join(lines)
+
+
+def nagios(results: Sequence[CheckResult]) -> str:
+    """Return what a Nagios plugin prints: a line with the verdict and performance data, then one a layer."""
+    state = gravest(result.state for result in results)
+    word = "ok" if NAGIOS_CODES[state] == 0 else state
+    bad = [f"{each.registry} {each.layer}: {each.detail}" for each in results if NAGIOS_CODES[each.state]]
+    applicable = [each for each in results if each.state is not State.NOT_APPLICABLE]
+    summary = _unpiped("; ".join(bad) or f"{len(applicable)} layers are well")
+    performance = " ".join(f"'{each.registry} {each.layer}'={each.seconds:.3f}s" for each in applicable)
+    lines = [_unpiped(f"{each.registry} {each.layer} {each.state}: {each.detail}") for each in results]
+    return "\n".join([f"OPSKIT {word.upper()} - {summary} | {performance}", *lines])
+
+
+def _unpiped(text: str) -> str:
+    """Return the text without the bar, behind which Nagios expects performance data."""
+    return text.replace("|", "/")
+
+
+def prometheus(results: Sequence[CheckResult]) -> str:
+    """Return the results in Prometheus' text format, for the node exporter's textfile collector."""
+    lines = []
+    for name, explanation, series in metrics(results):
+        lines += [f"# HELP {name} {explanation}", f"# TYPE {name} gauge"]
+        for labels, value in series:
+            # Names of registries and layers need no escapes: settings allow letters, digits, '.', '_', '-'.
+            pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
+            lines.append(f"{name}{{{pairs}}} {value!r}")
+    return "\n".join(lines)
+
+
+Series = list[tuple[dict[str, str], float]]
+MEASUREMENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "mysql_query_seconds": "Time that SELECT 1 took.",
+        "mysql_read_only": "Whether the database server refuses writes (1) or takes them (0).",
+        "mysql_connections": "Connections that are open on the database server.",
+        "mysql_connections_limit": "Connections that the database server allows.",
+        "mysql_replication_lag_seconds": "How far a replica is behind its source.",
+        "schema_dirty": "Whether a migration of the registry's schema was left half done (1).",
+    }
+)
+
+
+def metrics(results: Sequence[CheckResult]) -> list[tuple[str, str, Series]]:
+    """Return name, explanation and series of every gauge that the results give."""
+    states: Series = [
+        ({"registry": result.registry, "layer": result.layer, "state": state}, float(result.state is state))
+        for result in results
+        for state in State
+    ]
+    latencies: Series = [
+        ({"registry": result.registry, "layer": result.layer}, result.seconds)
+        for result in results
+        if result.state is not State.NOT_APPLICABLE
+    ]
+    found = [
+        ("opskit_probe_state", "The state of a layer: 1 for the one that it is in.", states),
+        ("opskit_probe_duration_seconds", "Time that the check of a layer took.", latencies),
+    ]
+    for measurement, explanation in MEASUREMENTS.items():
+        series: Series = [
+            ({"registry": result.registry, "layer": result.layer}, float(result.values[measurement]))
+            for result in results
+            if measurement in result.values
+        ]
+        if series:
+            found.append((f"opskit_{measurement}", explanation, series))
+    return found

@@ -1,0 +1,176 @@
+"""`opskit probe` as a process: formats, exit codes, what it imports and what it costs."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.server import OwnServer
+from tests.integration.probe.conftest import Database
+from tests.unit.command_line import environment, opskit_command, run
+
+pytestmark = pytest.mark.mysql
+LIMIT_SECONDS = 0.35
+
+
+def configured(folder: Path, registry: Database, **changes: object) -> Path:
+    """Write a configuration for one registry; `changes` replace keys of its mysql section."""
+    endpoint = registry.endpoint()
+    mysql = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "user": endpoint.user,
+        "password": endpoint.password,
+        "database": registry.name,
+    }
+    document = {
+        "storage": {"url": (folder / "backups").as_uri()},
+        "registries": [{"name": "distance-prediction", "mysql": mysql | changes}],
+    }
+    config = folder / "opskit.yaml"
+    config.write_text(yaml.safe_dump(document))
+    return config
+
+
+@pytest.fixture
+def config(tmp_path: Path, registry: Database) -> Path:
+    return configured(tmp_path, registry)
+
+
+def probe(config: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return run(opskit_command("probe", "--config", str(config), "--only", "mysql", *arguments), config.parent)
+
+
+def test_healthy_registry_in_text(config: Path) -> None:
+    ended = probe(config)
+    assert ended.returncode == 0, ended.stderr
+    assert re.match(r"distance-prediction  mysql +ok +\d+ ms  MySQL ", ended.stdout)
+
+
+def test_json_in_either_spelling_is_one_document(config: Path) -> None:
+    for option in ("--json", "--format=json"):
+        document = json.loads(probe(config, option).stdout)
+        assert document["state"] == "ok"
+        (check,) = document["checks"]
+        assert (check["registry"], check["layer"]) == ("distance-prediction", "mysql")
+        assert check["values"]["schema_dirty"] == 0
+
+
+def test_dead_layer_is_1_and_never_69(config: Path, breakable: OwnServer) -> None:
+    breakable.stop()
+    try:
+        ended = probe(config)
+        nagios = probe(config, "--format", "nagios")
+    finally:
+        breakable.start()
+    assert ended.returncode == 1
+    assert "→ runbook: registry-layer-down" in ended.stdout
+    assert nagios.returncode == 2
+    assert nagios.stdout.startswith("OPSKIT CRITICAL - distance-prediction mysql: ")
+
+
+def test_fail_on_chooses_from_which_state_on_the_exit_code_is_1(config: Path, breakable: OwnServer) -> None:
+    breakable.execute("SET GLOBAL max_connections = 1")
+    try:
+        warning = probe(config)
+        failing = probe(config, "--fail-on", "warning")
+        nagios = probe(config, "--format", "nagios")
+    finally:
+        breakable.execute("SET GLOBAL max_connections = 151")
+    assert [warning.returncode, failing.returncode, nagios.returncode] == [0, 1, 1]
+    assert nagios.stdout.startswith("OPSKIT WARNING - ")
+
+
+def test_secret_that_cannot_be_read_is_unknown(tmp_path: Path, registry: Database) -> None:
+    config = configured(tmp_path, registry)
+    document = yaml.safe_load(config.read_text())
+    del document["registries"][0]["mysql"]["password"]
+    document["registries"][0]["mysql"]["password_file"] = str(tmp_path / "absent")
+    config.write_text(yaml.safe_dump(document))
+    assert probe(config).returncode == 1
+    assert probe(config, "--fail-on", "critical").returncode == 0
+    assert probe(config, "--format=nagios").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--config", "absent.yaml", "--format", "nagios"),
+        ("--format=nagios", "--only", "network"),
+        ("--format", "nagios", "--no-such-option"),
+        ("--format", "nagios", "--registry", "nobody"),
+    ],
+)
+def test_nagios_is_unknown_whatever_happens(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ended = run(opskit_command("probe", *arguments), tmp_path)
+    assert ended.returncode == 3
+    assert ended.stdout.startswith("OPSKIT UNKNOWN - ")
+
+
+def test_nagios_is_unknown_when_it_is_terminated(config: Path, breakable: OwnServer) -> None:
+    breakable.pause()
+    command = opskit_command("probe", "--config", str(config), "--format", "nagios", "--watch", "1h")
+    environ = environment(OPSKIT_PROBE__DEADLINE="1s")
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"OPSKIT CRITICAL")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 3
+    finally:
+        breakable.resume()
+
+
+def test_watch_looks_again_until_it_is_interrupted(config: Path) -> None:
+    command = opskit_command("probe", "--config", str(config), "--only", "mysql", "--watch", "1s")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as process:
+        assert process.stdout is not None
+        seen = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert [" UTC" in line for line in seen] == [True, False, True, False]
+
+
+def test_password_is_nowhere_in_the_output(tmp_path: Path, registry: Database) -> None:
+    config = configured(tmp_path, registry, password="never-to-be-seen")
+    for form in ("text", "json", "nagios", "prometheus"):
+        ended = probe(config, "--format", form, "-v")
+        assert "Access denied" in ended.stdout or form == "prometheus"
+        assert "never-to-be-seen" not in ended.stdout + ended.stderr
+
+
+def test_probe_of_mysql_imports_nothing_that_it_does_not_need(config: Path) -> None:
+    command = opskit_command("probe", "--config", str(config), "--only", "mysql")
+    ended = run([command[0], "-X", "importtime", *command[1:]], config.parent)
+    loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in ended.stderr.splitlines() if "|" in line}
+    assert "pymysql" in loaded
+    assert not loaded & {"boto3", "botocore", "kubernetes", "rich", "zstandard", "grpc", "http"}
+
+
+def test_probe_of_mysql_is_quick(config: Path) -> None:
+    """Processor time, not the clock's: it does not depend on who else uses the machine."""
+    assert min(_processor_seconds(config) for _ in range(3)) <= LIMIT_SECONDS
+
+
+def _processor_seconds(config: Path) -> float:
+    command = opskit_command("probe", "--config", str(config), "--only", "mysql")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_registries_are_looked_at_side_by_side(config: Path) -> None:
+    document = yaml.safe_load(config.read_text())
+    first = document["registries"][0]
+    document["registries"].append({"name": "gone", "mysql": first["mysql"] | {"port": 1}})
+    config.write_text(yaml.safe_dump(document))
+    ended = probe(config, "--json")
+    assert ended.returncode == 1
+    assert [check["state"] for check in json.loads(ended.stdout)["checks"]] == ["ok", "critical"]
