@@ -1,4 +1,4 @@
-"""Rows of a backup, read without a server."""
+"""Rows in one form, whether a backup has them or a running database."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,11 @@ from opskit.backup.check import read_file
 from opskit.backup.encryption import Identities, opened
 from opskit.backup.manifest import Manifest, TableEntry
 from opskit.errors import NotFoundError
-from opskit.mysql.schema import insert_into
+from opskit.mysql import wire
+from opskit.mysql.connection import Connection, execute, quote
+from opskit.mysql.encode import RowEncoder
+from opskit.mysql.schema import insert_into, read_table
+from opskit.mysql.snapshot import Snapshot
 from opskit.restore.grammar import statements
 from opskit.storage import Storage
 
@@ -36,6 +40,32 @@ def read_rows(
         content = opened(stored, manifest.recipients, identities)
         for statement in statements(entry, content, manifest.largest_statement):
             yield from rows_of(statement, head, len(entry.columns), wanted)
+
+
+def live_rows(snapshot: Snapshot, table: str, columns: Sequence[str]) -> Iterator[Values]:
+    """Yield the rows of one table as `read_rows` would yield them from a backup of this snapshot.
+
+    The snapshot's first worker reads them, one table at a time. `NotFoundError` for what the database does not have.
+    """
+    if table not in snapshot.tables:
+        raise NotFoundError(f"database {snapshot.database!r} has no table {table!r}")
+    known = {column.name: column for column in read_table(snapshot.control, snapshot.database, table).columns}
+    if missing := [column for column in columns if column not in known]:
+        raise NotFoundError(f"table {table!r} has no column {missing[0]!r}")
+    chosen = [known[column] for column in columns]
+    head = insert_into(table, columns)
+    encoder = RowEncoder("".join(column.kind for column in chosen), head)
+    connection = snapshot.workers[0].connection
+    execute(connection, "SET SESSION character_set_results = NULL")
+    select = f"SELECT {', '.join(column.expression for column in chosen)} FROM {quote(table)}"
+    for statement in _statements(connection, select, encoder):
+        yield from rows_of(statement, len(head), len(columns), range(len(columns)))
+
+
+def _statements(connection: Connection, select: str, encoder: RowEncoder) -> Iterator[bytes]:
+    for text in wire.stream(connection, select, encoder):
+        yield from text.splitlines()
+    yield from encoder.cut().splitlines()
 
 
 def _entry(manifest: Manifest, table: str) -> TableEntry:

@@ -10,6 +10,7 @@ from opskit.backup.check import CheckReport, check_backup
 from opskit.backup.create import create_backup
 from opskit.backup.encryption import read_identities
 from opskit.backup.manifest import Manifest, backup_key
+from opskit.cli.diff import diff
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.outcomes import for_each_registry
@@ -33,6 +34,9 @@ from opskit.wiring import (
 @click.group(cls=Group)
 def backup() -> None:
     """Create, list and check backups."""
+
+
+backup.add_command(diff)
 
 
 @backup.command()

@@ -14,6 +14,7 @@ from opskit.backup.check import check_backup
 from opskit.backup.create import Options, create_backup
 from opskit.backup.encryption import read_identities, read_recipients
 from opskit.backup.manifest import Manifest
+from opskit.backup.reading import read_rows
 from opskit.errors import ConfigurationError, CorruptError, DeniedError
 from opskit.mysql.connection import Endpoint
 from opskit.progress import NoProgress
@@ -139,6 +140,14 @@ def test_check_without_an_identity_finds_a_changed_byte(
     victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     (problem,) = check_backup(storage, backup).problems
     assert victim.name in problem
+
+
+def test_rows_are_read_with_an_identity(
+    backup: Manifest, storage: DirectoryStorage, identity_file: IdentityFile, mysql: Server, database: str
+) -> None:
+    rows = read_rows(storage, backup, "Artifact", ["uri"], read_identities(identity_file(NIGHTLY)))
+    expected = mysql.execute(f"SELECT uri FROM `{database}`.Artifact")
+    assert sorted(uri.decode() if uri else "" for (uri,) in rows) == sorted(uri or "" for (uri,) in expected)
 
 
 def test_check_with_an_identity_looks_inside(
