@@ -2,13 +2,14 @@
 
 import threading
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 from opskit.errors import OpskitError, UnavailableError
-from opskit.storage import Storage, StoredObject
+from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
-Verb = Literal["put", "get", "stat", "list", "delete"]
+Verb = Literal["put", "get", "stat", "list", "delete", "erase", "unfinished", "abort", "now"]
 
 
 class FaultyStorage:
@@ -70,6 +71,22 @@ class FaultyStorage:
         call = self._count("delete")
         self.inner.delete(keys)
         self._answer("delete", call)
+
+    def erase(self, prefix: str, wanted: Callable[[str], bool]) -> Sequence[str]:
+        self._count("erase")
+        return self.inner.erase(prefix, wanted)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        self._count("unfinished")
+        return self.inner.unfinished(prefix)
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        self._count("abort")
+        self.inner.abort(upload)
+
+    def now(self) -> datetime:
+        self._count("now")
+        return self.inner.now()
 
     def _count(self, verb: Verb) -> int:
         with self._lock:

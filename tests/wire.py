@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-_NOT_PASSED_ON = ("connection", "expect", "transfer-encoding", "date", "server", "content-length")
+_NOT_PASSED_ON = ("connection", "expect", "transfer-encoding", "server", "content-length")
 
 
 @dataclass(frozen=True)

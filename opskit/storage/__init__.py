@@ -1,6 +1,6 @@
-"""Where backups lie: five verbs and their contract."""
+"""Where backups lie: five verbs, four more for whoever tidies up, and their contract."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,11 +8,25 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as the store reports it; `modified` is by the store's own clock, in UTC."""
+    """One object as the store reports it; `modified` is by the store's own clock, in UTC.
+
+    `locked_until` is told by `stat` alone, and only where Object Lock keeps the object from being deleted: the
+    end of its retention, or the end of time under a legal hold.
+    """
 
     key: str
     size: int
     modified: datetime
+    locked_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """A multipart upload that was begun and neither completed nor aborted: it costs money, and no listing shows it."""
+
+    key: str
+    id: str
+    started: datetime
 
 
 class Storage(Protocol):
@@ -65,5 +79,24 @@ class Storage(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects; one that is gone already is no error.
 
-        After an error some are deleted and others are not.
+        After an error some are deleted and others are not. In a bucket with versions the old ones stay.
         """
+
+    def erase(self, prefix: str, wanted: Callable[[str], bool]) -> Sequence[str]:
+        """Delete the wanted ones of all keys that start with `prefix`, with all versions and delete markers.
+
+        Returns the keys of what stays because Object Lock protects it. Where there are no versions this is
+        `delete` of what `list` yields. After an error some are deleted and others are not.
+        """
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Yield the unfinished multipart uploads to keys that start with `prefix`: all pages.
+
+        A directory has none: what a killed process left there is removed by a later `put`.
+        """
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Drop an unfinished upload and its parts; one that is gone already is no error."""
+
+    def now(self) -> datetime:
+        """Return the time by the store's own clock, in UTC: ages are told by it and `StoredObject.modified`."""

@@ -4,14 +4,14 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
 from opskit.errors import ConfigurationError, NotFoundError, UnavailableError
-from opskit.storage import StoredObject
+from opskit.storage import StoredObject, UnfinishedUpload
 from opskit.storage.directory_errors import translated
 from opskit.storage.directory_folders import FOLDER_MODE, open_root, opened, remove_empty, sync
 from opskit.storage.directory_upload import new_upload
@@ -81,6 +81,24 @@ class DirectoryStorage:
             gone = suppress(FileNotFoundError, NotADirectoryError)
             with translated(f"cannot delete in {self._root}"), self._opened() as root, gone:
                 _delete(root, folder.split("/") if folder else [], names)
+
+    def erase(self, prefix: str, wanted: Callable[[str], bool]) -> Sequence[str]:
+        """Delete the files: a directory has no versions, and no locks."""
+        self.delete([stored.key for stored in self.list(prefix) if wanted(stored.key)])
+        return ()
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Yield nothing: `put` sweeps away what killed processes left."""
+        check_prefix(prefix)
+        return iter(())
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Do nothing: there is no such upload."""
+
+    def now(self) -> datetime:
+        """Return the time that the file system gives a new file; a file server has a clock of its own."""
+        with translated(f"cannot write to {self._root}"), self._opened() as root, new_upload(root) as upload:
+            return datetime.fromtimestamp(os.fstat(upload.file).st_mtime, UTC)
 
     @contextmanager
     def _opened(self, *, create: bool = False) -> Iterator[int]:

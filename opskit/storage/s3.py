@@ -1,28 +1,27 @@
 """Backups in a bucket."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
-from datetime import UTC
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from opskit.errors import ConfigurationError, ObjectExistsError, UnavailableError
-from opskit.storage import StoredObject
+from opskit.storage import StoredObject, UnfinishedUpload
 from opskit.storage.keys import check_key, check_prefix, is_key
-from opskit.storage.s3_errors import code_of, refusal, status_of, translated
-from opskit.storage.s3_upload import Upload
+from opskit.storage.s3_delete import Deletion, locked_until
+from opskit.storage.s3_errors import refusal, status_of, translated
+from opskit.storage.s3_upload import Upload, abort_upload, unfinished_uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import DeleteObjectsOutputTypeDef, ListObjectsV2OutputTypeDef
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _PIECE_BYTES = 1024 * 1024
-# The most that S3 takes in one request.
-_DELETED_AT_ONCE = 1000
 _NOT_FOUND = 404
-_NO_BULK_DELETE = ("NotImplemented", "MethodNotAllowed", "MalformedXML", "501", "405")
 
 
 class S3Storage:
@@ -32,6 +31,7 @@ class S3Storage:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
+        self._deletion = Deletion(client, bucket)
 
     @property
     def url(self) -> str:
@@ -73,7 +73,7 @@ class S3Storage:
                 if status_of(error) == _NOT_FOUND and self._bucket_is_missing():
                     raise refusal(doing, "NoSuchBucket") from error
                 raise
-        return StoredObject(key, answer["ContentLength"], answer["LastModified"].astimezone(UTC))
+        return StoredObject(key, answer["ContentLength"], answer["LastModified"].astimezone(UTC), locked_until(answer))
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects of all pages; what opskit cannot have stored (`folder/`, say) is not among them."""
@@ -93,9 +93,42 @@ class S3Storage:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects, a thousand in a request where the store can do that."""
-        names = map(self._name, keys)
-        while batch := list(islice(names, _DELETED_AT_ONCE)):
-            self._delete(batch)
+        self._deletion.delete(map(self._name, keys))
+
+    def erase(self, prefix: str, wanted: Callable[[str], bool]) -> Sequence[str]:
+        """Delete every version; what is not below our own prefix is never asked for."""
+
+        def is_wanted(name: str) -> bool:
+            key = name.removeprefix(self._prefix)
+            return is_key(key) and wanted(key)
+
+        locked = self._deletion.erase(self._prefix + check_prefix(prefix), is_wanted)
+        if locked is None:
+            self.delete([stored.key for stored in self.list(prefix) if wanted(stored.key)])
+            return ()
+        return tuple(name.removeprefix(self._prefix) for name in locked)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Yield the unfinished uploads; what opskit cannot have begun is not among them."""
+        for upload in unfinished_uploads(self._client, self._bucket, self._prefix + check_prefix(prefix)):
+            key = upload.key.removeprefix(self._prefix)
+            if is_key(key):
+                yield replace(upload, key=key)
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Abort one upload."""
+        abort_upload(self._client, self._bucket, replace(upload, key=self._name(upload.key)))
+
+    def now(self) -> datetime:
+        """Return the date of an answer."""
+        doing = f"cannot list {self._at(self._prefix)}"
+        with translated(doing):
+            answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        try:
+            date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        except (KeyError, ValueError):
+            raise UnavailableError(f"{doing}: the answer does not say what time it is") from None
+        return date.astimezone(UTC)
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
@@ -129,30 +162,3 @@ class S3Storage:
                 if page.get("IsTruncated") is None or (page["IsTruncated"] and not page.get("NextContinuationToken")):
                     raise UnavailableError(f"{doing}: an answer was incomplete")
                 yield page
-
-    def _delete(self, names: Sequence[str]) -> None:
-        with translated(f"cannot delete {self._at(names[0])} and {len(names) - 1} more"):
-            try:
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": False}
-                )
-            except ClientError as error:
-                if code_of(error) not in _NO_BULK_DELETE:
-                    raise
-                for name in names:
-                    self._delete_one(name)
-                return
-        self._require_deleted(names, answer)
-
-    def _delete_one(self, name: str) -> None:
-        with translated(f"cannot delete {self._at(name)}"), suppress(self._client.exceptions.NoSuchKey):
-            self._client.delete_object(Bucket=self._bucket, Key=name)
-
-    def _require_deleted(self, names: Sequence[str], answer: "DeleteObjectsOutputTypeDef") -> None:
-        """Read what the store says of each key: the answer's own status is 200 even if none was deleted."""
-        errors = [error for error in answer.get("Errors", ()) if error.get("Code") != "NoSuchKey"]
-        if errors:
-            doing = f"cannot delete {self._at(errors[0].get('Key', '?'))} and {len(errors) - 1} more"
-            raise refusal(doing, errors[0].get("Code", "an error"), errors[0].get("Message", ""))
-        if len(answer.get("Deleted", ())) + len(answer.get("Errors", ())) < len(names):
-            raise UnavailableError(f"cannot delete {self._at(names[0])} and more: the answer was incomplete")

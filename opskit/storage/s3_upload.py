@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from opskit.errors import ObjectExistsError
+from opskit.storage import UnfinishedUpload
 from opskit.storage.s3_errors import status_of, translated
 
 if TYPE_CHECKING:
@@ -101,15 +103,41 @@ class Upload:
 
     def _abort(self, upload_id: str) -> None:
         try:
-            self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.name, UploadId=upload_id)
+            _abort(self.client, self.bucket, self.name, upload_id)
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and status_of(error) == _NOT_FOUND:
-                return  # the store dropped it, or completed it although its answer was lost
             logger.warning("an unfinished upload of s3://%s/%s stays in the store: %s", self.bucket, self.name, error)
 
     @property
     def _doing(self) -> str:
         return f"cannot write s3://{self.bucket}/{self.name}"
+
+
+def unfinished_uploads(client: "S3Client", bucket: str, prefix: str) -> Iterator[UnfinishedUpload]:
+    """Yield the multipart uploads to names that start with `prefix`, of all pages."""
+    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+    with translated(f"cannot list the uploads to s3://{bucket}/{prefix}"):
+        try:
+            for page in pages:
+                for each in page.get("Uploads", ()):
+                    if each["Key"].startswith(prefix):
+                        yield UnfinishedUpload(each["Key"], each["UploadId"], each["Initiated"].astimezone(UTC))
+        except client.exceptions.NoSuchUpload:  # rclone's way to say that there are none
+            return
+
+
+def abort_upload(client: "S3Client", bucket: str, upload: UnfinishedUpload) -> None:
+    """Drop one upload; `upload.key` is its full name."""
+    with translated(f"cannot abort an upload to s3://{bucket}/{upload.key}"):
+        _abort(client, bucket, upload.key, upload.id)
+
+
+def _abort(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
+    try:
+        client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload_id)
+    except ClientError as error:
+        # The store dropped it, or completed it although its answer was lost.
+        if status_of(error) != _NOT_FOUND:
+            raise
 
 
 def _in_parts(body: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

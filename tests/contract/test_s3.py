@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -385,6 +386,52 @@ def test_other_errors_do_not_lead_to_deleting_singly(storage: Storage, wire: Wir
 def test_a_thousand_go_in_one_request(storage: Storage, wire: Wire) -> None:
     storage.delete(f"missing/{number}" for number in range(1001))
     assert [each.body.count(b"<Key>") for each in wire.requests] == [1000, 1]
+
+
+# Unfinished uploads
+
+
+def begun(server: S3Server, bucket: str, *names: str) -> None:
+    for name in names:
+        server.client().create_multipart_upload(Bucket=bucket, Key=name)
+
+
+def test_unfinished_uploads_below_the_prefix_are_found_and_aborted(
+    storage: Storage, server: S3Server, bucket: str
+) -> None:
+    begun(server, bucket, f"{PREFIX}/a/one", f"{PREFIX}/a/one", f"{PREFIX}/ab/two", f"{PREFIX}beside/a/one", "a/one")
+    found = list(storage.unfinished("a/"))
+    assert [each.key for each in found] == ["a/one", "a/one"]
+    assert all(each.started.utcoffset() == timedelta(0) for each in found)
+    if server.product == "rclone":  # moto says that all of them began in 2010
+        assert all(abs(storage.now() - each.started) < timedelta(minutes=1) for each in found)
+    for each in found:
+        storage.abort(each)
+        storage.abort(each)
+    assert list(storage.unfinished("a/")) == []
+    assert [each.key for each in storage.unfinished("")] == ["ab/two"]
+
+
+UPLOADS = """<ListMultipartUploadsResult><IsTruncated>{truncated}</IsTruncated>
+<NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>
+<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>2026-11-23T02:15:00Z</Initiated></Upload>
+</ListMultipartUploadsResult>"""
+
+
+def test_unfinished_uploads_of_all_pages_are_found(storage: Storage, wire: Wire) -> None:
+    def answering(request: Request, _: Upstream) -> Answer:
+        number = int(request.query.get("upload-id-marker", ["0"])[0]) + 1
+        truncated = "true" if number < 3 else "false"
+        return answer(200, UPLOADS.format(truncated=truncated, key=f"{PREFIX}/a/{number}", id=number))
+
+    wire.answering = answering
+    assert [(each.key, each.id) for each in storage.unfinished("a/")] == [("a/1", "1"), ("a/2", "2"), ("a/3", "3")]
+
+
+def test_answer_without_a_date_tells_no_time(storage: Storage, wire: Wire) -> None:
+    wire.answering = lambda request, upstream: replace(upstream(request), headers={})
+    with pytest.raises(UnavailableError, match="does not say what time it is"):
+        storage.now()
 
 
 # Buckets and addresses

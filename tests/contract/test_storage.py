@@ -277,6 +277,42 @@ def test_threads_may_put_and_delete_in_one_folder(storage: Storage) -> None:
     assert keys(storage) == [f"shared/{number}/last" for number in range(8)]
 
 
+def test_erasing_takes_what_is_wanted_below_the_prefix_and_nothing_else(storage: Storage) -> None:
+    for key in ("a/b/c", "a/b/d/e", "a/bb", "a/b.c", "b"):
+        storage.put(key, [b"x"])
+    assert list(storage.erase("a/b/", lambda key: key.endswith("e"))) == []
+    assert keys(storage) == ["a/b.c", "a/b/c", "a/bb", "b"]
+    assert list(storage.erase("a/b/", lambda _: True)) == []
+    assert keys(storage) == ["a/b.c", "a/bb", "b"]
+    assert list(storage.erase("missing", lambda _: True)) == []
+
+
+@pytest.mark.parametrize("prefix", ["/", "a//", "../"])
+def test_hostile_prefix_is_not_tidied_up(storage: Storage, prefix: str) -> None:
+    storage.put("a/key", [b"x"])
+    with pytest.raises(ValueError, match="storage key"):
+        storage.erase(prefix, lambda _: True)
+    with pytest.raises(ValueError, match="storage key"):
+        list(storage.unfinished(prefix))
+    assert keys(storage) == ["a/key"]
+
+
+def test_nothing_is_unfinished_where_all_uploads_ended(storage: Storage) -> None:
+    storage.put("a/key", [b"x" * (PART + 1)])
+    assert list(storage.unfinished("a/")) == []
+
+
+def test_store_tells_the_time_by_which_it_dates_objects(storage: Storage) -> None:
+    storage.put("first", [b"x"])
+    now = storage.now()
+    assert now.utcoffset() == timedelta(0)
+    storage.put("second", [b"x"])
+    # To the second, as S3 tells times.
+    assert storage.stat("first").modified.replace(microsecond=0) <= now
+    assert storage.stat("second").modified >= now.replace(microsecond=0)
+    assert keys(storage) == ["first", "second"]
+
+
 CROWD = sorted(f"{folder}{number}" for folder in ("a/", "a.", "a0/b/") for number in range(701))
 
 
