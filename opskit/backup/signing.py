@@ -6,14 +6,15 @@ The signature covers the bytes of the manifest, which holds the digest of everyt
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opskit.backup import layout
 from opskit.errors import ConfigurationError, CorruptError, NotFoundError
-from opskit.storage import Storage, StoredObject
+from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -66,6 +67,22 @@ class SignedStorage:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects."""
         self.inner.delete(keys)
+
+    def erase(self, prefix: str, wanted: Callable[[str], bool]) -> Sequence[str]:
+        """Delete objects with all their versions."""
+        return self.inner.erase(prefix, wanted)
+
+    def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Yield the unfinished uploads."""
+        return self.inner.unfinished(prefix)
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Abort one upload."""
+        self.inner.abort(upload)
+
+    def now(self) -> datetime:
+        """Return the time by the clock of the storage behind."""
+        return self.inner.now()
 
     def _require_trusted(self, key: str, content: bytes) -> None:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only those pay who sign
