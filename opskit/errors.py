@@ -16,6 +16,8 @@ The numbers are those of sysexits.h; `podFailurePolicy` and the runbooks rely on
 Foreign errors are translated once, in the module that imports the foreign library.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -28,6 +30,24 @@ class OpskitError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def advise(error: BaseException, advice: str) -> None:
+    """Add to what an error tells people: to its hint, or as a note where the error is not opskit's own."""
+    if isinstance(error, OpskitError):
+        error.hint = "; ".join(part for part in (error.hint, advice) if part)
+    else:
+        error.add_note(advice)
+
+
+@contextlib.contextmanager
+def advised(advice: str) -> Iterator[None]:
+    """Add this advice to every error, interruptions included, that leaves the block."""
+    try:
+        yield
+    except BaseException as error:
+        advise(error, advice)
+        raise
 
 
 class UsageError(OpskitError):

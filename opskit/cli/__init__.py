@@ -82,7 +82,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
     error = _interruption(error) or error
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return BROKEN_PIPE
-    hint = None
+    hint = "; ".join(getattr(error, "__notes__", ())) or None
     if isinstance(error, Terminated):
         message, code = error.reason, error.exit_code
     elif isinstance(error, KeyboardInterrupt):

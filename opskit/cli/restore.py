@@ -1,5 +1,6 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,9 +16,10 @@ from opskit.cli.text import human_seconds, human_size
 from opskit.errors import UsageError
 from opskit.restore.run import RestoreReport, additions
 from opskit.restore.run import restore as restore_backup
-from opskit.restore.swap import SwapPlan, SwapReport, former_tables, plan_swap, restore_and_swap
+from opskit.restore.swap import Settled, SwapPlan, SwapReport, former_tables, plan_swap, restore_and_swap
 from opskit.restore.swap import cleanup as clean_up
 from opskit.restore.swap import rollback as roll_back
+from opskit.restore.target import Generated
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,
@@ -102,7 +104,7 @@ def run(
         invocation.show(report, *_told(report))
         return
     invocation.show(done, *_told(done.restored), *_swapped(done))
-    if done.stray:
+    if done.settled.stray:
         invocation.found_problems()
 
 
@@ -120,6 +122,7 @@ def _planned(plan: SwapPlan, reference: str) -> list[str | Table]:
     state = "is replaced; its tables are kept beside it" if plan.live_exists else "does not exist, and is made"
     return [
         f"plan: database {plan.live} {state}",
+        f"  {human_size(plan.live_bytes)} of former tables stay until `restore cleanup`",
         Table(
             ("TABLE", "ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
             [
@@ -128,6 +131,7 @@ def _planned(plan: SwapPlan, reference: str) -> list[str | Table]:
             ],
             right=("ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
         ),
+        *_found(plan.found),
         f"nothing was changed; to carry it out: opskit restore run {reference} --swap --yes",
     ]
 
@@ -136,15 +140,35 @@ def _number(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
 
 
-def _swapped(done: SwapReport) -> list[str | Table]:
-    moved = done.exchange
+def _found(found: Sequence[Generated]) -> list[str]:
     return [
-        f"swapped: {len(moved.moved_in)} tables are live in {moved.live}",
-        f"  the former {len(moved.moved_out)} are kept in {moved.outgoing}",
+        f"found {each.database}, left {human_seconds(each.age_seconds)} ago by an earlier run"
+        f"{'' if each.tables else ', which got no further'}; to drop it: opskit restore cleanup"
+        for each in found
+    ]
+
+
+def _swapped(done: SwapReport) -> list[str | Table]:
+    return [
+        f"swapped: {len(done.settled.exchange.moved_in)} tables are live in {done.settled.exchange.live}",
+        *_settled(done.settled),
         f"  safety backup: {done.safety_backup or 'none'}",
-        *(f"  stray table in {moved.live}: {name}" for name in done.stray),
-        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
         "  to go back: opskit restore rollback --yes",
+        *_found(done.found),
+    ]
+
+
+def _settled(settled: Settled) -> list[str]:
+    moved = settled.exchange
+    former = f"the former {len(moved.moved_out)} are kept in {moved.outgoing}"
+    return [
+        f"  {former if moved.moved_out else 'there were no former tables'}",
+        *(
+            f"  {rows:,} rows of {table} are not live any more: only {moved.outgoing} has them"
+            for table, rows in (settled.lost or {}).items()
+        ),
+        *(f"  stray table in {moved.live}: {name}" for name in settled.stray),
+        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
     ]
 
 
@@ -165,13 +189,16 @@ def rollback(invocation: Invocation, *, database: str | None, yes: bool) -> None
             "nothing was changed; to carry it out: opskit restore rollback --yes",
         )
         return
-    done = roll_back(server, live, database)
+    settled = roll_back(server, live, database)
+    done = settled.exchange
     invocation.show(
-        done,
-        f"rolled back: the tables of {done.incoming} are live in {done.live}, those of before are in {done.outgoing}",
-        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
-        f"  to go forward again: opskit restore rollback --to {done.outgoing} --yes",
+        settled,
+        f"rolled back: the tables of {done.incoming} are live in {done.live}",
+        *_settled(settled),
+        f"  to return: opskit restore rollback --to {done.outgoing} --yes",
     )
+    if settled.stray:
+        invocation.found_problems()
 
 
 @restore.command()
@@ -188,13 +215,22 @@ def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool) -> No
         apply=apply,
     )
     invocation.show(
-        {"dropped": apply, "databases": found},
+        {"dropped": apply, "databases": found.databases, "unmarked": found.unmarked},
         Table(
-            ("DATABASE", "MADE FOR", "AGE", "BACKUP"),
-            [(each.database, each.purpose, human_seconds(each.age_seconds), each.backup_id) for each in found],
-            right=("AGE",),
+            ("DATABASE", "MADE FOR", "AGE", "TABLES", "BACKUP"),
+            [
+                (each.database, each.purpose, human_seconds(each.age_seconds), each.tables, each.backup_id)
+                for each in found.databases
+            ],
+            right=("AGE", "TABLES"),
         ),
-        ("dropped" if apply else "nothing was changed; to drop them: --apply") if found else "nothing to clean up",
+        ("dropped" if apply else "nothing was changed; to drop them: --apply")
+        if found.databases
+        else "nothing to clean up",
+        *(
+            f"{name} has a name as opskit makes it and no mark of opskit's: look into it, and drop it by hand"
+            for name in found.unmarked
+        ),
     )
 
 

@@ -72,3 +72,19 @@ def staging_grant(prefix: str, account: str) -> str:
 def database_grant(database: str, account: str) -> str:
     """Return the GRANT on one database."""
     return f"GRANT ALL ON `{_grantable(database)}`.* TO {account}"
+
+
+# RENAME TABLE wants ALTER and DROP where a table leaves, CREATE and INSERT where it comes to (MySQL manual); ALTER is
+# for the character set of the database, SELECT for what a swap says of the rows.
+_EXCHANGE = ("SELECT", "INSERT", "CREATE", "ALTER", "DROP")
+
+
+def may_exchange(connection: Connection, database: str) -> bool:
+    """Tell whether this user may move tables out of the database and into it."""
+    privileges = granted(connection, database)
+    return bool(privileges & {"ALL", "ALL PRIVILEGES"}) or privileges.issuperset(_EXCHANGE)
+
+
+def exchange_grant(database: str, account: str) -> str:
+    """Return the GRANT with which a user may move tables out of the database and into it."""
+    return f"GRANT {', '.join(_EXCHANGE)} ON `{_grantable(database)}`.* TO {account}"

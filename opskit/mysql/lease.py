@@ -11,6 +11,8 @@ from opskit.mysql.connection import Connection, execute, scalar
 
 PING_SECONDS = 30.0
 _POLL_SECONDS = 1.0
+_END_SECONDS = 30.0
+_END_POLL_SECONDS = 0.05
 
 
 class Lease:
@@ -63,6 +65,21 @@ class Lease:
         with self._guard:
             rows = execute(self._connection, "SHOW PROCESSLIST")
         return {int(row[0]) for row in rows if str(row[6]).startswith("Waiting for table metadata lock")}
+
+    def end(self, connection: Connection) -> None:
+        """End the lease's session from another connection, and return when it is over, with whatever it still ran.
+
+        A server goes on with a statement whose client is gone. It gives the lock back once the session is over; so
+        whoever holds it under our session's number is our session, and nobody else is ever killed.
+        """
+        session = self._connection.thread_id()
+        deadline = time.monotonic() + _END_SECONDS
+        while scalar(connection, "SELECT IS_USED_LOCK(%s)", [self._name]) == session:
+            if time.monotonic() >= deadline:
+                raise BusyError(f"session {session} does not end")
+            with contextlib.suppress(OpskitError):  # it may have ended by itself
+                execute(connection, f"KILL {session}")
+            time.sleep(_END_POLL_SECONDS)
 
     def release(self) -> None:
         """Give the lease back by closing its connection."""

@@ -5,17 +5,46 @@ RENAME TABLE of several tables is atomic in MySQL 8 and newer: a crash or a bad 
 trigger stops the rename (1435). Registries are databases of tables only.
 """
 
+import contextlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opskit.errors import BusyError, ConfigurationError, RefusedError, UnavailableError
-from opskit.mysql.connection import Connection, error_number, execute, is_mariadb, quote
+from opskit.errors import (
+    BusyError,
+    ConfigurationError,
+    DeniedError,
+    OpskitError,
+    RefusedError,
+    UnavailableError,
+    advise,
+    advised,
+)
+from opskit.mysql.connection import (
+    Connection,
+    Endpoint,
+    ServerError,
+    connect,
+    error_number,
+    execute,
+    is_mariadb,
+    quote,
+)
+from opskit.mysql.grants import current_user, exchange_grant, may_exchange
 from opskit.mysql.lease import Lease
 from opskit.restore import target as targets
 from opskit.restore.target import Target
 
+UNTOUCHED = "the live registry was not touched"
+
 _TRIES = 3  # of lock_wait_timeout, 5 s, each: a long transaction of the registry is given time to end
 _LOCK_WAIT_TIMEOUT = 1205
+_NOT_RENAMED = {
+    1435,  # a trigger
+    1450,  # a view
+}
+# A server that crashed in the middle of the RENAME is asked what became of it when it is back.
+_SETTLE_SECONDS = 60.0
 
 _NOT_TABLES = (
     ("view", "SELECT table_name FROM information_schema.views WHERE table_schema = %s"),
@@ -25,7 +54,7 @@ _NOT_TABLES = (
     (
         "foreign key from outside",
         (
-            "SELECT table_name FROM information_schema.key_column_usage"
+            "SELECT DISTINCT CONCAT(table_schema, '.', table_name) FROM information_schema.key_column_usage"
             " WHERE referenced_table_schema = %s AND table_schema <> referenced_table_schema"
         ),
     ),
@@ -44,67 +73,93 @@ class Exchange:
 
 
 def require_exchangeable(connection: Connection, databases: Iterable[str]) -> None:
-    """Raise `RefusedError` that names everything a RENAME cannot move."""
+    """Raise `RefusedError` that names everything a RENAME cannot move, as far as this user may see it."""
     if is_mariadb(connection):
         raise ConfigurationError(
             "a swap needs MySQL 8 or newer: MariaDB does not rename several tables atomically",
             hint="restore into a new database with --into, and point the registry at it",
         )
-    found = [
+    refuse_programs(
         f"{kind} {name} in {database}"
         for database in databases
         for kind, query in _NOT_TABLES
         for (name,) in execute(connection, query, [database])
-    ]
-    if found:
+    )
+
+
+def refuse_programs(found: Iterable[str]) -> None:
+    """Raise `RefusedError` that names what was found, if anything was, beside tables."""
+    if names := list(found):
         raise RefusedError(
-            f"only databases of tables can be swapped: {', '.join(found)}",
+            f"only databases of tables can be swapped: {', '.join(names)}",
             hint="restore into a new database with --into, and point the registry at it",
         )
 
 
-def exchange(connection: Connection, lease: Lease, live: str, incoming: str, outgoing: Target, origin: str) -> Exchange:
+def require_allowed(connection: Connection, live: str) -> None:
+    """Raise `DeniedError` with the GRANT that lets this user move tables out of and into `live`."""
+    if not may_exchange(connection, live):
+        raise DeniedError(
+            f"this user may not rename tables of {live!r}",
+            hint=f"run as an administrator: {exchange_grant(live, current_user(connection))};",
+        )
+
+
+def exchange(server: Endpoint, lease: Lease, live: str, incoming: str, outgoing: Target, origin: str) -> Exchange:
     """Move every table of `live` to `outgoing`, and every table of `incoming` to `live`, at once.
 
-    The live database is made where it is missing. `origin` is the backup that the tables came from, for the mark.
-    `BusyError` if the registry holds its tables for longer than three tries of five seconds; then, and on any
-    error before the RENAME, nothing has changed.
+    The live database is made where it is missing. `origin` is the backup that holds the tables moved out, for the
+    mark. `BusyError` if the registry holds its tables for longer than three tries of five seconds. Whatever goes
+    wrong, the tables were moved all together or not at all, and the error says which.
     """
-    charset, collation = _character_set(connection, incoming)
-    if targets.exists(connection, live):
-        require_exchangeable(connection, (live, incoming))
-    else:
-        require_exchangeable(connection, (incoming,))
-        execute(connection, f"CREATE DATABASE {quote(live)} DEFAULT CHARACTER SET {charset} COLLATE {collation}")
-    out, moved_in = targets.tables(connection, live), targets.tables(connection, incoming)
-    former = _character_set(connection, live)
-    targets.create(connection, outgoing, *former)
-    try:
-        targets.mark(connection, outgoing, origin)
-        _set_character_set(connection, live, charset, collation)
-        _rename(connection, lease, live, incoming, outgoing.database, out, moved_in)
-    except BaseException:
-        _set_character_set(connection, live, *former)
-        targets.empty(connection, outgoing.database, (), drop=True)
-        raise
-    return Exchange(live, incoming, outgoing.database, tuple(out), tuple(moved_in))
+    with contextlib.closing(connect(server)) as connection:
+        with advised(UNTOUCHED):
+            wanted = _character_set(connection, incoming)
+            _make_live(connection, live, incoming, wanted)
+            former = _character_set(connection, live)
+            out, moved_in = targets.tables(connection, live), targets.tables(connection, incoming)
+            if not moved_in:
+                raise RefusedError(f"there is no table in {incoming!r}: the registry would be empty")
+            targets.create(connection, outgoing, *former)
+        done = Exchange(live, incoming, outgoing.database, tuple(out), tuple(moved_in))
+        try:
+            targets.mark(connection, outgoing, origin)
+            _set_character_set(connection, live, wanted)
+            _rename(lease, done, exchange_grant(live, current_user(connection)))
+        except BaseException as error:
+            if not _took_place(server, lease, done, former):
+                advise(error, UNTOUCHED)
+                raise
+            if not isinstance(error, OpskitError):  # an interruption that came too late; else an answer was lost
+                advise(error, f"the tables were exchanged; those of before are in {outgoing.database}")
+                raise
+    return done
 
 
 def finish(connection: Connection, done: Exchange) -> tuple[str, ...]:
-    """After an exchange, drop the database that is empty now, and return tables that have no business in `live`."""
-    targets.drop_if_spent(connection, done.incoming)
+    """After an exchange, drop databases that are empty now, and return tables that have no business in `live`."""
+    for database in (done.incoming, done.outgoing):
+        targets.drop_if_spent(connection, database)
     return tuple(sorted(set(targets.tables(connection, done.live)) ^ set(done.moved_in)))
 
 
-def _set_character_set(connection: Connection, database: str, charset: str, collation: str) -> None:
-    if _character_set(connection, database) != (charset, collation):
+def _make_live(connection: Connection, live: str, incoming: str, character_set: tuple[str, str]) -> None:
+    if targets.exists(connection, live):
+        require_exchangeable(connection, (live, incoming))
+        return
+    require_exchangeable(connection, (incoming,))
+    targets.create(connection, Target(live, staging=False), *character_set)
+
+
+def _set_character_set(connection: Connection, database: str, wanted: tuple[str, str]) -> None:
+    if _character_set(connection, database) != wanted:
+        charset, collation = wanted
         execute(connection, f"ALTER DATABASE {quote(database)} DEFAULT CHARACTER SET {charset} COLLATE {collation}")
 
 
-def _rename(
-    connection: Connection, lease: Lease, live: str, incoming: str, outgoing: str, out: list[str], moved_in: list[str]
-) -> None:
-    moves = [(live, outgoing, table) for table in out] + [(incoming, live, table) for table in moved_in]
+def _rename(lease: Lease, planned: Exchange, grant: str) -> None:
+    moves = [(planned.live, planned.outgoing, table) for table in planned.moved_out]
+    moves += [(planned.incoming, planned.live, table) for table in planned.moved_in]
     statement = "RENAME TABLE " + ", ".join(
         f"{quote(source)}.{quote(table)} TO {quote(destination)}.{quote(table)}" for source, destination, table in moves
     )
@@ -113,8 +168,13 @@ def _rename(
             lease.execute(statement)
         except UnavailableError as error:
             if error_number(error) != _LOCK_WAIT_TIMEOUT:
-                _settle(connection, live, incoming, out, moved_in, error)
-                return
+                raise
+        except DeniedError as error:
+            raise DeniedError(error.message, hint=f"run as an administrator: {grant};") from error
+        except ServerError as error:
+            if error.number in _NOT_RENAMED:  # made since they were looked for, or hidden from this user
+                raise RefusedError(error.message, hint="only databases of tables can be swapped") from error
+            raise
         else:
             return
     raise BusyError(
@@ -123,17 +183,34 @@ def _rename(
     )
 
 
-def _settle(
-    connection: Connection, live: str, incoming: str, out: list[str], moved_in: list[str], error: UnavailableError
-) -> None:
-    """After an answer that was lost, look whether the rename happened: it did as a whole, or not at all."""
-    if sorted(targets.tables(connection, incoming)) == sorted(moved_in):
-        raise error
-    if sorted(targets.tables(connection, live)) != sorted(moved_in):
+def _took_place(server: Endpoint, lease: Lease, planned: Exchange, former: tuple[str, str]) -> bool:
+    """Tell whether the RENAME took place, once it cannot any more; if it did not, undo what was done for it."""
+    try:
+        with contextlib.closing(_connect_patiently(server)) as connection:
+            lease.end(connection)
+            if not targets.tables(connection, planned.incoming):
+                return True
+            with contextlib.suppress(OpskitError):
+                _set_character_set(connection, planned.live, former)
+                targets.drop_if_spent(connection, planned.outgoing)
+            return False
+    except OpskitError as error:
         raise UnavailableError(
-            f"{error.message}; the tables of {live!r} are neither the former ({len(out)}) nor the new ones",
-            hint="look at the database before anything else runs",
+            f"whether the tables were exchanged is not known: {error.message}",
+            hint=f"look when the server is back: if tables are in {planned.outgoing}, they are the former ones, and the"
+            " swap took place; if not, nothing was changed; `opskit restore cleanup` lists both",
         ) from error
+
+
+def _connect_patiently(server: Endpoint) -> Connection:
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        try:
+            return connect(server)
+        except UnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1)
 
 
 def _character_set(connection: Connection, database: str) -> tuple[str, str]:

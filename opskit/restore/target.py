@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from opskit.errors import DeniedError, RefusedError
+from opskit.errors import DeniedError, NotFoundError, RefusedError
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.grants import current_user, database_grant, staging_grant
 
 Purpose = Literal["restore", "rehearse", "before", "after"]
 
 MARKER_TABLE = "_opskit_marker"
+RUN_ID = r"\d{14}[0-9a-f]{4}"
 _MAXIMUM_NAME = 64  # characters, in both products
 _HASH_LENGTH = 8
 
@@ -94,13 +95,11 @@ def mark(connection: Connection, target: Target, backup_id: str) -> None:
     execute(
         connection,
         f"CREATE TABLE {marker} (backup_id VARCHAR(32) CHARACTER SET ascii NOT NULL PRIMARY KEY,"
-        " source VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, created DATETIME NOT NULL) ENGINE=InnoDB",
+        " source VARCHAR(64) CHARACTER SET utf8mb4 NOT NULL, created DATETIME(6) NOT NULL) ENGINE=InnoDB",
     )
-    execute(
-        connection,
-        f"INSERT INTO {marker} VALUES (%s, %s, UTC_TIMESTAMP())",
-        [backup_id, target.live],
-    )
+    # A % in a name is no placeholder.
+    into = marker.replace("%", "%%")
+    execute(connection, f"INSERT INTO {into} VALUES (%s, %s, UTC_TIMESTAMP(6))", [backup_id, target.live])
 
 
 def empty(connection: Connection, database: str, tables: Iterable[str], *, drop: bool) -> None:
@@ -132,41 +131,58 @@ def drop_if_spent(connection: Connection, database: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A database that opskit made and left: what for, from which backup, and how long ago by the server's clock."""
+    """A database that opskit made and left: what for, from which backup, and how long ago by the server's clock.
+
+    `tables` says how many are in it, without the marker: none where its run did not get further.
+    """
 
     database: str
     purpose: Purpose
     run_id: str
     backup_id: str
-    age_seconds: int
+    age_seconds: float
+    tables: int
 
 
 def generated(connection: Connection, live: str) -> list[Generated]:
     """Return the databases that opskit made for `live`, the oldest first.
 
-    Known by the whole pattern of the name and by the marker in it, whose source must be `live`. One that a crash
-    left without its marker holds nothing, and is left alone.
+    Known by the whole pattern of the name and by the marker in it, whose source must be `live`.
     """
-    pattern = re.compile(rf"{re.escape(prefix(live))}_opskit_(restore|rehearse|before|after)_(\d{{14}}[0-9a-f]{{4}})")
     found = []
-    for (name,) in execute(connection, "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name"):
-        match = pattern.fullmatch(str(name))
-        marker = _marker(connection, str(name)) if match else None
-        if match and marker and marker[1] == live:
-            found.append(Generated(str(name), _PURPOSES[match[1]], match[2], marker[0], marker[2]))
-    return sorted(found, key=lambda each: each.run_id)
+    for name, purpose, run_id in _named_for(connection, live):
+        marker = _marker(connection, name)
+        if marker and marker[1] == live:
+            held = len(tables(connection, name))
+            found.append(Generated(name, purpose, run_id, marker[0], marker[2], held))
+    return sorted(found, key=lambda each: (-each.age_seconds, each.run_id))
+
+
+def unmarked(connection: Connection, live: str) -> list[str]:
+    """Return the databases with a name as opskit makes it for `live`, and without a marker.
+
+    A crash between making a database and marking it leaves one, empty. Nothing proves that it is opskit's.
+    """
+    return [name for name, _, _ in _named_for(connection, live) if _marker(connection, name) is None]
 
 
 _PURPOSES: dict[str, Purpose] = {"restore": "restore", "rehearse": "rehearse", "before": "before", "after": "after"}
 
 
-def _marker(connection: Connection, database: str) -> tuple[str, str, int] | None:
-    held = [row[0] for row in execute(connection, f"SHOW TABLES FROM {quote(database)}")]
-    if MARKER_TABLE not in held:
+def _named_for(connection: Connection, live: str) -> list[tuple[str, Purpose, str]]:
+    pattern = re.compile(rf"{re.escape(prefix(live))}_opskit_({'|'.join(_PURPOSES)})_({RUN_ID})")
+    rows = execute(connection, "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name")
+    matches = [match for (name,) in rows if (match := pattern.fullmatch(str(name)))]
+    return [(match[0], _PURPOSES[match[1]], match[2]) for match in matches]
+
+
+def _marker(connection: Connection, database: str) -> tuple[str, str, float] | None:
+    try:
+        rows = execute(
+            connection,
+            "SELECT backup_id, source, TIMESTAMPDIFF(MICROSECOND, created, UTC_TIMESTAMP(6)) / 1e6"
+            f" FROM {quote(database)}.{quote(MARKER_TABLE)}",
+        )
+    except NotFoundError:  # no such table, or the database is gone by now
         return None
-    rows = execute(
-        connection,
-        f"SELECT backup_id, source, TIMESTAMPDIFF(SECOND, created, UTC_TIMESTAMP())"
-        f" FROM {quote(database)}.{quote(MARKER_TABLE)}",
-    )
-    return (str(rows[0][0]), str(rows[0][1]), int(rows[0][2])) if rows else None
+    return (str(rows[0][0]), str(rows[0][1]), float(rows[0][2])) if rows else None

@@ -1,0 +1,381 @@
+"""A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from opskit.backup.catalog import find
+from opskit.backup.create import Options as BackupOptions
+from opskit.backup.create import create_backup
+from opskit.backup.manifest import Manifest
+from opskit.errors import BusyError, DeniedError, NotFoundError, RefusedError
+from opskit.mysql.connection import Endpoint, connect
+from opskit.mysql.lease import Lease
+from opskit.restore.exchange import UNTOUCHED
+from opskit.restore.run import Options, restore
+from opskit.restore.swap import SwapReport, cleanup, former_tables, plan_swap, restore_and_swap, rollback
+from opskit.storage.directory import DirectoryStorage
+from sandbox.registry import Shape, generate
+from sandbox.server import Account, Server
+from tests.conftest import fresh_database
+from tests.endpoints import endpoint
+from tests.integration.restore.conftest import REGISTRY
+from tests.integration.restore.databases import beside, content, quoted
+
+Swap = Callable[[], SwapReport]
+
+
+@pytest.fixture
+def swap(source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest) -> Swap:
+    return lambda: restore_and_swap(source, source, database, storage, manifest, Options(workers=2))
+
+
+def damage(mysql: Server, database: str) -> None:
+    mysql.execute(f"DELETE FROM `{database}`.Artifact WHERE id % 2", f"DROP TABLE `{database}`.EventPath")
+
+
+def add_artifact(mysql: Server, database: str, number: int) -> None:
+    mysql.execute(
+        f"INSERT INTO `{database}`.Artifact (id, type_id, name, last_update_time_since_epoch)"
+        f" VALUES ({number}, 1, 'new-{number}', UNIX_TIMESTAMP() * 1000 + 5000)",
+        f"INSERT INTO `{database}`.ArtifactProperty (artifact_id, name, is_custom_property, string_value)"
+        f" VALUES ({number}, 'owner', 0, 'somebody')",
+    )
+
+
+def test_damaged_registry_is_replaced_and_kept(mysql: Server, database: str, swap: Swap) -> None:
+    saved = content(mysql, database)
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    report = swap()
+    assert content(mysql, database) == saved
+    assert content(mysql, report.settled.exchange.outgoing) == damaged
+    assert report.settled.stray == ()
+    assert beside(mysql, database) == [report.settled.exchange.outgoing]
+
+
+def test_safety_backup_holds_what_was_live(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, swap: Swap
+) -> None:
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    report = swap()
+    assert report.safety_backup is not None
+    safety = find(storage, REGISTRY, report.safety_backup)
+    assert content(mysql, restore(source, storage, safety, Options(beside=database)).database) == damaged
+
+
+def test_missing_database_is_brought_back_by_the_same_call(
+    mysql: Server, database: str, manifest: Manifest, swap: Swap
+) -> None:
+    saved = content(mysql, database)
+    charset = "SELECT @@character_set_database, @@collation_database"
+    with mysql.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE `{database}` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci")
+    mysql.execute(f"DROP DATABASE `{database}`")
+    report = swap()
+    assert content(mysql, database) == saved
+    assert (report.safety_backup, report.settled.exchange.moved_out, report.settled.lost) == (None, (), {})
+    assert beside(mysql, database) == []
+    assert mysql.execute(f"USE `{database}`", charset) == ((manifest.database.charset, manifest.database.collation),)
+
+
+def test_character_set_of_the_database_is_the_backup_s(
+    mysql: Server, database: str, manifest: Manifest, swap: Swap
+) -> None:
+    mysql.execute(f"ALTER DATABASE `{database}` CHARACTER SET latin1 COLLATE latin1_german2_ci")
+    asked = (f"USE `{database}`", "SELECT @@character_set_database, @@collation_database")
+    report = swap()
+    assert mysql.execute(*asked) == ((manifest.database.charset, manifest.database.collation),)
+    rollback(endpoint(mysql), database)
+    assert mysql.execute(*asked) == (("latin1", "latin1_german2_ci"),)
+    assert report.settled.stray == ()
+
+
+def test_ways_back_and_forth_can_be_gone_any_number_of_times(
+    mysql: Server, source: Endpoint, database: str, swap: Swap
+) -> None:
+    saved = content(mysql, database)
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    swap()
+    for _ in range(2):
+        back = rollback(source, database)
+        assert content(mysql, database) == damaged
+        rollback(source, database, back.exchange.outgoing)
+        assert content(mysql, database) == saved
+    assert len(beside(mysql, database)) == 1
+
+
+def test_two_swaps_are_rolled_back_one_by_one(mysql: Server, source: Endpoint, database: str, swap: Swap) -> None:
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    swap()
+    add_artifact(mysql, database, 1001)
+    between = content(mysql, database)
+    swap()
+    rollback(source, database)
+    assert content(mysql, database) == between
+    rollback(source, database)
+    assert content(mysql, database) == damaged
+    with pytest.raises(NotFoundError) as caught:
+        rollback(source, database)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(UNTOUCHED)
+    assert all(name in caught.value.hint for name in beside(mysql, database, "after%"))
+    assert content(mysql, database) == damaged
+
+
+def test_rows_written_after_a_swap_are_kept_and_counted_by_a_rollback(
+    mysql: Server, source: Endpoint, database: str, swap: Swap
+) -> None:
+    swap()
+    add_artifact(mysql, database, 1001)
+    written = content(mysql, database)
+    back = rollback(source, database)
+    assert back.lost == {"Artifact": 1, "ArtifactProperty": 1}
+    assert content(mysql, back.exchange.outgoing) == written
+
+
+def test_plan_counts_what_came_after_the_backup_and_changes_nothing(
+    mysql: Server, source: Endpoint, database: str, manifest: Manifest
+) -> None:
+    mysql.execute(f"DROP TABLE `{database}`.EventPath", f"CREATE TABLE `{database}`.extra (n INT)")
+    for number in (1001, 1002):
+        add_artifact(mysql, database, number)
+    before = content(mysql, database)
+    plan = plan_swap(source, database, manifest)
+    by_table = {each.table: each for each in plan.tables}
+    rows = {table.name: table.rows for table in manifest.tables}
+    artifact = by_table["Artifact"]
+    assert (artifact.live_rows, artifact.backup_rows, artifact.newer) == (rows["Artifact"] + 2, rows["Artifact"], 2)
+    assert by_table["ArtifactProperty"].newer == 2
+    assert by_table["Attribution"].newer == 0
+    assert (by_table["EventPath"].live_rows, by_table["EventPath"].backup_rows) == (None, rows["EventPath"])
+    assert (by_table["extra"].live_rows, by_table["extra"].backup_rows, by_table["extra"].newer) == (0, None, None)
+    assert plan.live_bytes > 0
+    assert (content(mysql, database), beside(mysql, database)) == (before, [])
+
+
+def test_swap_counts_exactly_what_is_not_live_any_more(mysql: Server, database: str, swap: Swap) -> None:
+    mysql.execute(
+        f"UPDATE `{database}`.Artifact SET name = UPPER(name) WHERE id = 2",  # equal, says its collation
+        f"DELETE FROM `{database}`.Artifact WHERE id = 3",
+        f"INSERT INTO `{database}`.EventPath VALUES (1, 1, 77, NULL)",  # a table without a key
+        f"CREATE TABLE `{database}`.extra AS SELECT 1 AS n",
+    )
+    add_artifact(mysql, database, 1001)
+    assert swap().settled.lost == {"Artifact": 2, "ArtifactProperty": 1, "EventPath": 1, "extra": 1}
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE VIEW {live}.seen AS SELECT id FROM {live}.Artifact", "view seen"),
+        ("CREATE TRIGGER {live}.fires BEFORE INSERT ON {live}.Artifact FOR EACH ROW SET @x = 1", "trigger fires"),
+        ("CREATE PROCEDURE {live}.runs() SELECT 1", "routine runs"),
+        ("CREATE EVENT {live}.ticks ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1", "event ticks"),
+        (
+            "CREATE TABLE {other}.child (id INT, FOREIGN KEY (id) REFERENCES {live}.Artifact (id))",
+            "foreign key from outside",
+        ),
+    ],
+)
+def test_what_a_rename_cannot_move_is_refused_by_name(
+    statement: str, named: str, mysql: Server, source: Endpoint, database: str, manifest: Manifest, swap: Swap
+) -> None:
+    with fresh_database(mysql) as other:
+        mysql.execute(statement.format(live=f"`{database}`", other=f"`{other}`"))
+        before = content(mysql, database)
+        for attempt in (swap, lambda: plan_swap(source, database, manifest)):
+            with pytest.raises(RefusedError, match=named):
+                attempt()
+        assert (content(mysql, database), beside(mysql, database)) == (before, [])
+
+
+def test_backup_with_programs_is_refused_before_it_is_staged(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage
+) -> None:
+    mysql.execute(f"CREATE VIEW `{database}`.seen AS SELECT id FROM `{database}`.Artifact")
+    manifest = create_backup(source, database, storage, REGISTRY)
+    mysql.execute(f"DROP VIEW `{database}`.seen")
+    with pytest.raises(RefusedError, match="view seen in the backup") as caught:
+        restore_and_swap(source, source, database, storage, manifest)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(UNTOUCHED)
+    assert beside(mysql, database) == []
+
+
+def test_registry_that_holds_its_tables_makes_the_swap_give_up(mysql: Server, database: str, swap: Swap) -> None:
+    before = content(mysql, database)
+    with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM Artifact")
+        with pytest.raises(BusyError) as caught:
+            swap()
+        assert caught.value.hint is not None
+        assert caught.value.hint.endswith(UNTOUCHED)
+    assert content(mysql, database) == before
+    assert beside(mysql, database, "before%") == []
+
+
+@contextmanager
+def holding_a_table(mysql: Server, database: str) -> Iterator[Callable[[], None]]:
+    """Hold a table so that a RENAME waits; what is yielded waits until one does, and then lets it go."""
+    with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM Artifact")
+
+        def let_go() -> None:
+            waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
+            while not mysql.execute(waiting)[0][0]:
+                pass
+            reader.rollback()
+
+        yield let_go
+
+
+def test_table_that_appeared_meanwhile_is_reported_as_stray(mysql: Server, database: str, swap: Swap) -> None:
+    with holding_a_table(mysql, database) as let_go:
+
+        def migrate() -> None:
+            waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
+            while not mysql.execute(waiting)[0][0]:
+                pass
+            mysql.execute(f"CREATE TABLE `{database}`.latecomer (n INT)")
+            let_go()
+
+        thread = threading.Thread(target=migrate, daemon=True)
+        thread.start()
+        report = swap()
+        thread.join()
+    assert report.settled.stray == ("latecomer",)
+
+
+def test_without_a_table_in_the_former_database_there_is_nothing_to_go_back_to(
+    mysql: Server, source: Endpoint, database: str, swap: Swap
+) -> None:
+    swap()
+    empty = f"{database}_opskit_before_20990101000000abcd"
+    former = former_tables(source, database).database
+    mysql.execute(
+        f"CREATE DATABASE `{empty}`",
+        f"CREATE TABLE `{empty}`._opskit_marker LIKE `{former}`._opskit_marker",
+        f"INSERT INTO `{empty}`._opskit_marker VALUES ('none', '{database}', '2099-01-01')",
+    )
+    assert former_tables(source, database).database == former
+    with pytest.raises(NotFoundError):
+        rollback(source, database, empty)
+
+
+NAMES = ["per%sent_ages", 'it\'s `a` "ba\\d" näme', "x" * 64]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_database_is_swapped_and_rolled_back(name: str, mysql: Server, storage: DirectoryStorage) -> None:
+    source = endpoint(mysql)
+    mysql.execute(f"CREATE DATABASE {quoted(name)}")
+    try:
+        with mysql.connect(database=name) as connection:
+            generate(connection, Shape("mlmd", models=1))
+        manifest = create_backup(source, name, storage, REGISTRY, BackupOptions(workers=1))
+        saved = content(mysql, name)
+        mysql.execute(f"DELETE FROM {quoted(name)}.Artifact")
+        damaged = content(mysql, name)
+        plan_swap(source, name, manifest)
+        report = restore_and_swap(source, source, name, storage, manifest, Options(workers=1), safety_backup=None)
+        assert content(mysql, name) == saved
+        rollback(source, name)
+        assert content(mysql, name) == damaged
+        left = cleanup(source, name, older_than_seconds=0, apply=True)
+        assert len(report.settled.exchange.outgoing) <= 64
+        assert [each.purpose for each in left.databases] == ["after"]
+        assert cleanup(source, name, older_than_seconds=0, apply=False).databases == ()
+    finally:
+        for each in (
+            name,
+            *(row.database for row in cleanup(source, name, older_than_seconds=0, apply=True).databases),
+        ):
+            mysql.execute(f"DROP DATABASE IF EXISTS {quoted(each)}")
+
+
+def test_cleanup_drops_what_bears_name_and_mark_and_nothing_else(
+    mysql: Server, source: Endpoint, database: str, swap: Swap
+) -> None:
+    report = swap()
+    ours = report.settled.exchange.outgoing
+    unmarked = f"{database}_opskit_before_20260101000000abcd"
+    foreign = [f"{database}_opskit_before_mine", f"{database}_opskit_keep_20260101000000abcd", f"{database}2"]
+    for name in [unmarked, *foreign]:
+        mysql.execute(f"CREATE DATABASE `{name}`", f"CREATE TABLE `{name}`.t (n INT)")
+    mysql.execute(*(f"CREATE TABLE `{name}`._opskit_marker LIKE `{ours}`._opskit_marker" for name in foreign))
+    mysql.execute(*(f"INSERT INTO `{name}`._opskit_marker SELECT * FROM `{ours}`._opskit_marker" for name in foreign))
+    somebody_s = f"{database}_opskit_before_20260101000000abce"
+    mysql.execute(
+        f"CREATE DATABASE `{somebody_s}`",
+        f"CREATE TABLE `{somebody_s}`._opskit_marker LIKE `{ours}`._opskit_marker",
+        f"INSERT INTO `{somebody_s}`._opskit_marker VALUES ('none', 'another', '2020-01-01')",
+    )
+    try:
+        assert cleanup(source, database, older_than_seconds=3600, apply=True).databases == ()
+        listed = cleanup(source, database, older_than_seconds=0, apply=False)
+        assert [each.database for each in listed.databases] == [ours]
+        assert listed.unmarked == (unmarked,)
+        assert ours in beside(mysql, database)
+        cleanup(source, database, older_than_seconds=0, apply=True)
+        assert beside(mysql, database) == sorted([unmarked, somebody_s, *foreign[:2]])
+    finally:
+        mysql.execute(f"DROP DATABASE `{foreign[-1]}`")
+
+
+def test_cleanup_waits_for_no_other_run(source: Endpoint, database: str, swap: Swap) -> None:
+    swap()
+    with Lease(connect(source), database) as lease:
+        lease.acquire()
+        assert len(cleanup(source, database, older_than_seconds=0, apply=False).databases) == 1
+        with pytest.raises(BusyError):
+            cleanup(source, database, older_than_seconds=0, apply=True)
+        with pytest.raises(BusyError) as caught:
+            rollback(source, database)
+        assert UNTOUCHED in str(caught.value.hint)
+
+
+def test_staging_user_is_told_the_grant_that_a_rename_needs_and_succeeds_with_it(
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    manifest: Manifest,
+    mysql_user: Callable[..., Account],
+) -> None:
+    pattern = database.replace("_", r"\_")
+    account = mysql_user(rf"ALL ON `{pattern}\_opskit\_%`.*")
+    staging = endpoint(mysql, account)
+    saved = content(mysql, database)
+    restore(staging, storage, manifest, Options(beside=database))
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    for attempt in (
+        lambda: restore_and_swap(staging, source, database, storage, manifest),
+        lambda: plan_swap(staging, database, manifest),
+        lambda: rollback(staging, database),
+    ):
+        with pytest.raises(DeniedError) as caught:
+            attempt()
+    hint = str(caught.value.hint)
+    assert hint.startswith("run as an administrator: GRANT SELECT, INSERT, CREATE, ALTER, DROP ON")
+    assert content(mysql, database) == damaged
+    mysql.execute(hint.removeprefix("run as an administrator: ").partition(";")[0])
+    restore_and_swap(staging, source, database, storage, manifest)
+    assert content(mysql, database) == saved
+    rollback(staging, database)
+    assert content(mysql, database) == damaged
+
+
+def test_lower_privilege_than_told_is_refused_before_anything_is_staged(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    with pytest.raises(DeniedError):
+        restore_and_swap(replace(source, password="wrong"), source, database, storage, manifest)
+    assert beside(mysql, database) == []
