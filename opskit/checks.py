@@ -6,11 +6,16 @@ Libraries are imported by the check that needs them, in its own thread: a probe 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from opskit.probe.result import Finding, not_configured
+from opskit.probe.result import Finding, State, not_configured
 from opskit.probe.runner import Check
 from opskit.settings import Registry, Settings
+from opskit.settings.endpoints import HttpEndpoint
+
+if TYPE_CHECKING:
+    from opskit.mysql.connection import Endpoint
+    from opskit.probe.web import Web
 
 # The sockets give up a little later than the check, whose word is the clearer one.
 _SPARE_SECONDS = 1.0
@@ -33,15 +38,19 @@ def _timeout(settings: Settings) -> float:
 
 def _mysql(settings: Settings, registry: Registry) -> Iterable[Finding]:
     from opskit.probe.mysql import check  # noqa: PLC0415 - see above
-    from opskit.wiring import database_endpoint  # noqa: PLC0415 - the same
 
-    seconds = _timeout(settings)
-    endpoint = replace(database_endpoint(registry), connect_timeout=seconds, read_timeout=seconds)
     return check(
-        endpoint,
+        _database(settings, registry),
         registry.mysql.database,
         replica_max_lag_seconds=settings.probe.replica_max_lag.total_seconds(),
     )
+
+
+def _database(settings: Settings, registry: Registry) -> "Endpoint":
+    from opskit.wiring import database_endpoint  # noqa: PLC0415 - the same
+
+    seconds = _timeout(settings)
+    return replace(database_endpoint(registry), connect_timeout=seconds, read_timeout=seconds)
 
 
 def _nothing(settings: Settings, registry: Registry) -> Iterable[Finding]:
@@ -49,6 +58,46 @@ def _nothing(settings: Settings, registry: Registry) -> Iterable[Finding]:
     return [not_configured()]
 
 
+def _rest(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    if registry.rest is None:
+        return [not_configured()]
+    from opskit.probe.rest import check  # noqa: PLC0415 - the same
+
+    return check(_web(settings, registry.rest), certificate_min_days=settings.probe.certificate_min_days)
+
+
+def _proxy(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    if registry.proxy is None:
+        return [not_configured()]
+    from opskit.probe.proxy import check  # noqa: PLC0415 - the same
+
+    return check(_web(settings, registry.proxy), certificate_min_days=settings.probe.certificate_min_days)
+
+
+def _web(settings: Settings, endpoint: HttpEndpoint) -> "Web":
+    from opskit.probe.web import Web  # noqa: PLC0415 - the same
+
+    return Web(endpoint.url, _timeout(settings), endpoint.ca_file, endpoint.read_token)
+
+
+def _grpc(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    if registry.grpc is None:
+        return [not_configured()]
+    try:
+        from opskit.probe.grpc import check  # noqa: PLC0415 - the same
+    except ImportError:
+        return [Finding(State.UNKNOWN, "grpcio is not installed", "pip install 'opskit[probe]'")]
+    from opskit.probe.mysql import is_embedmd  # noqa: PLC0415 - the same
+
+    def no_grpc_expected() -> bool:
+        return is_embedmd(_database(settings, registry), registry.mysql.database)
+
+    return check(registry.grpc.address, timeout=_timeout(settings), is_embedmd=no_grpc_expected)
+
+
 _LOOKS: Final[Mapping[str, Look]] = {
     "mysql": _mysql,
+    "rest": _rest,
+    "grpc": _grpc,
+    "proxy": _proxy,
 }

@@ -4,11 +4,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from opskit.errors import ConfigurationError, DeniedError
+from opskit.errors import ConfigurationError, DeniedError, OpskitError
 from opskit.mysql.connection import Connection, Endpoint, connect, execute, is_mariadb, quote, scalar
 from opskit.mysql.replication import Replica, read_replicas
 from opskit.probe.result import Finding, State
-from opskit.registry.facts import read_facts
+from opskit.registry.facts import MIGRATIONS_TABLE, read_facts
 
 FLAVOURS = {"mlmd": "MLMD (RHOAI up to 2.22)", "embedmd": "EmbedMD (RHOAI from 2.23)"}
 # Above this share of max_connections the registry may soon be refused.
@@ -27,6 +27,15 @@ def check(endpoint: Endpoint, database: str, *, replica_max_lag_seconds: float) 
         yield from _server(connection)
         yield from _schema(connection, database)
         yield from _replication(connection, replica_max_lag_seconds)
+
+
+def is_embedmd(endpoint: Endpoint, database: str) -> bool:
+    """Tell whether the registry is of a release without ML Metadata; False where that cannot be found out."""
+    try:
+        with contextlib.closing(connect(endpoint, database)) as connection:
+            return bool(execute(connection, f"SHOW TABLES LIKE '{MIGRATIONS_TABLE}'"))
+    except OpskitError:
+        return False
 
 
 def _answer(connection: Connection) -> Finding:

@@ -86,6 +86,7 @@ MEASUREMENTS: Final[Mapping[str, str]] = MappingProxyType(
         "mysql_connections": "Connections that are open on the database server.",
         "mysql_connections_limit": "Connections that the database server allows.",
         "mysql_replication_lag_seconds": "How far a replica is behind its source.",
+        "certificate_expiry_timestamp_seconds": "When the certificate of a server expires.",
         "schema_dirty": "Whether a migration of the registry's schema was left half done (1).",
     }
 )

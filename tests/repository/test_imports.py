@@ -31,6 +31,7 @@ OWNERS = {
     "boto3": {"storage", "artifacts"},
     "botocore": {"storage", "artifacts"},
     "apscheduler": {"serve"},
+    "grpc": {"probe"},
     "click": {"cli"},
     "rich": {"cli"},
     "yaml": {"cli", "settings"},
