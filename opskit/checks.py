@@ -5,6 +5,7 @@ Libraries are imported by the check that needs them, in its own thread: a probe 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,10 +24,16 @@ _SPARE_SECONDS = 1.0
 Look = Callable[[Settings, Registry], Iterable[Finding]]
 
 
-def planned_checks(settings: Settings, registries: Iterable[Registry], layers: Sequence[str]) -> list[Check]:
-    """Return one check for each layer of each registry; nothing is asked yet."""
+def planned_checks(
+    settings: Settings, registries: Iterable[Registry], layers: Sequence[str], *, write: bool = False
+) -> list[Check]:
+    """Return one check for each layer of each registry; nothing is asked yet.
+
+    With `write` the storage is written to as well: an object of our own, which is deleted again.
+    """
+    looks: dict[str, Look] = {**_LOOKS, "storage": partial(_storage, write=write)}
     return [
-        Check(registry.name, layer, partial(_LOOKS.get(layer, _nothing), settings, registry))
+        Check(registry.name, layer, partial(looks.get(layer, _nothing), settings, registry))
         for registry in registries
         for layer in layers
     ]
@@ -95,9 +102,48 @@ def _grpc(settings: Settings, registry: Registry) -> Iterable[Finding]:
     return check(registry.grpc.address, timeout=_timeout(settings), is_embedmd=no_grpc_expected)
 
 
+def _storage(settings: Settings, registry: Registry, *, write: bool = False) -> Iterable[Finding]:
+    del registry
+    from opskit.probe.storage import check  # noqa: PLC0415 - the same
+    from opskit.wiring import configured_storage  # noqa: PLC0415 - the same
+
+    return check(configured_storage(settings), write=write)
+
+
+def _backup(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    from opskit.probe.backup import check  # noqa: PLC0415 - the same
+    from opskit.wiring import configured_storage  # noqa: PLC0415 - the same
+
+    return check(configured_storage(settings), registry.name, settings.probe.backup_max_age, datetime.now(UTC))
+
+
+def _rehearsal(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    from opskit.probe.rehearsal import check  # noqa: PLC0415 - the same
+    from opskit.wiring import configured_storage  # noqa: PLC0415 - the same
+
+    return check(configured_storage(settings), registry.name, settings.probe.rehearsal_max_age, datetime.now(UTC))
+
+
+def _artifacts(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    from opskit.probe.artifacts import check  # noqa: PLC0415 - the same
+    from opskit.wiring import configured_storage  # noqa: PLC0415 - the same
+
+    return check(
+        configured_storage(settings),
+        registry.name,
+        settings.probe.artifacts_max_age,
+        datetime.now(UTC),
+        configured=bool(settings.artifacts.stores),
+    )
+
+
 _LOOKS: Final[Mapping[str, Look]] = {
     "mysql": _mysql,
     "rest": _rest,
     "grpc": _grpc,
     "proxy": _proxy,
+    "storage": _storage,
+    "backup": _backup,
+    "rehearsal": _rehearsal,
+    "artifacts": _artifacts,
 }

@@ -43,6 +43,12 @@ def list_backups(storage: Storage, registry: str) -> list[Backup]:
     return [_judge(storage, registry, backup_id, folder) for backup_id, folder in _folders(storage, registry).items()]
 
 
+def newest_backups(storage: Storage, registry: str) -> Iterator[Backup]:
+    """Yield the backups of the registry, the newest first; a manifest is read when its backup is wanted."""
+    for backup_id, folder in reversed(_folders(storage, registry).items()):
+        yield _judge(storage, registry, backup_id, folder)
+
+
 def list_registries(storage: Storage) -> list[str]:
     """Return the names of the registries that have backups in this storage."""
     found: dict[str, None] = {}

@@ -42,6 +42,7 @@ class LayersType(click.ParamType[tuple[str, ...]]):
     default=str(State.UNKNOWN),
     help="Exit with 1 from this state on; the gravest is critical.",
 )
+@click.option("--write", "writing", is_flag=True, help="Also put an object into the storage, and delete it.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="How the results are shown.")
 @click.option(
     "--watch",
@@ -52,14 +53,21 @@ class LayersType(click.ParamType[tuple[str, ...]]):
     help="Again and again, until ^C.",
 )
 @pass_invocation
-def probe(invocation: Invocation, only: tuple[str, ...], fail_on: str, form: Format, watch: timedelta | None) -> None:
+def probe(
+    invocation: Invocation,
+    only: tuple[str, ...],
+    fail_on: str,
+    writing: bool,
+    form: Format,
+    watch: timedelta | None,
+) -> None:
     """Look whether the registry works, layer by layer.
 
     Every layer is looked at side by side with the others, and has failed if it does not answer in time
     (probe.deadline). Exit code 1 means critical or unknown; with --format nagios it is 0 to 3, whatever happens.
     """
     settings = invocation.settings
-    checks = planned_checks(settings, invocation.registries, only)
+    checks = planned_checks(settings, invocation.registries, only, write=writing)
     deadline = settings.probe.deadline.total_seconds()
     while watch is not None:
         heading = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n" if form == "text" else ""

@@ -87,6 +87,12 @@ MEASUREMENTS: Final[Mapping[str, str]] = MappingProxyType(
         "mysql_connections_limit": "Connections that the database server allows.",
         "mysql_replication_lag_seconds": "How far a replica is behind its source.",
         "certificate_expiry_timestamp_seconds": "When the certificate of a server expires.",
+        "backup_timestamp_seconds": "The moment that the newest complete backup shows.",
+        "backup_rows": "Rows in the newest complete backup.",
+        "backup_bytes": "Stored bytes of the newest complete backup.",
+        "rehearsal_timestamp_seconds": "When the newest rehearsal ended.",
+        "rehearsal_passed": "Whether the newest rehearsal passed (1).",
+        "artifacts_timestamp_seconds": "When the newest report on artifacts was made.",
         "schema_dirty": "Whether a migration of the registry's schema was left half done (1).",
     }
 )

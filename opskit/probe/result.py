@@ -12,11 +12,11 @@ LAYERS: Final = ("mysql", "rest", "grpc", "proxy", "operator", "storage", "backu
 # The page for whoever is called because of a layer; a finding may name a better one.
 RUNBOOKS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "mysql": "registry-layer-down",
-        "rest": "registry-layer-down",
-        "grpc": "registry-layer-down",
-        "proxy": "registry-layer-down",
-        "operator": "registry-layer-down",
+        "mysql": "registry-down",
+        "rest": "registry-down",
+        "grpc": "registry-down",
+        "proxy": "registry-down",
+        "operator": "registry-down",
         "storage": "backup-failing",
         "backup": "backup-stale",
         "rehearsal": "rehearsal-stale",

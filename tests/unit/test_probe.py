@@ -115,4 +115,4 @@ def test_text_tells_what_to_do_below_a_layer_that_is_not_well() -> None:
     lines = render.text(RESULTS).splitlines()
     assert [line.split()[1:3] for line in lines[:2]] == [["mysql", "ok"], ["rest", "critical"]]
     assert lines[2].strip() == "→ look"
-    assert lines[3].strip() == "→ runbook: registry-layer-down"
+    assert lines[3].strip() == "→ runbook: registry-down"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -114,7 +115,7 @@ def http_server(respond: Respond, tls: ssl.SSLContext | None = None, host: str =
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
-        def finish_request(self, request: object, client_address: object) -> None:
+        def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
             """Shake hands in the request's own thread; a client that does not trust us ends only that."""
             if tls is None:
                 super().finish_request(request, client_address)

@@ -51,7 +51,7 @@ def test_stopped_server_is_critical(registry: Database, breakable: OwnServer) ->
         breakable.start()
     assert result.state is State.CRITICAL
     assert "refused" in result.detail
-    assert result.runbook == "registry-layer-down"
+    assert result.runbook == "registry-down"
 
 
 def test_paused_server_is_critical_at_the_deadline(registry: Database, breakable: OwnServer) -> None:

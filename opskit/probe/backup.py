@@ -1,0 +1,48 @@
+"""The newest good backup: whether there is one, and how old it is."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from opskit.backup.catalog import Backup, newest_backups
+from opskit.backup.manifest import Manifest
+from opskit.probe.result import Finding, State
+from opskit.storage import Storage
+
+
+def check(storage: Storage, registry: str, max_age: timedelta, now: datetime) -> Iterator[Finding]:
+    """Find the newest complete backup, and name the damaged ones that are newer."""
+    for backup in newest_backups(storage, registry):
+        if backup.state == "complete" and backup.manifest is not None:
+            yield _judged(backup.manifest, max_age, now)
+            return
+        if backup.state == "damaged":
+            yield _damaged(backup)
+    yield Finding(State.CRITICAL, "there is no complete backup", "take one: opskit backup create")
+
+
+def _judged(manifest: Manifest, max_age: timedelta, now: datetime) -> Finding:
+    age = now - manifest.snapshot.time
+    return Finding(
+        State.CRITICAL if age > max_age else State.OK,
+        f"backup {manifest.id} is {hours(age)} old, {manifest.rows} rows in {manifest.stored_bytes} bytes",
+        "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
+        values={
+            "backup_timestamp_seconds": manifest.snapshot.time.timestamp(),
+            "backup_rows": manifest.rows,
+            "backup_bytes": manifest.stored_bytes,
+        },
+    )
+
+
+def _damaged(backup: Backup) -> Finding:
+    return Finding(
+        State.CRITICAL,
+        f"backup {backup.id} is damaged: {'; '.join(backup.problems)}",
+        "take another at once, and find out who changed it",
+    )
+
+
+def hours(age: timedelta) -> str:
+    """Return an age in hours, or in days where that says more."""
+    whole = int(age.total_seconds() // 3600)
+    return f"{whole} h" if whole < 72 else f"{whole // 24} d"  # noqa: PLR2004 - three days

@@ -1,0 +1,126 @@
+"""What storage tells of rehearsals and of artifacts: the side files that jobs leave behind.
+
+They are read with tolerance: what cannot be read is `unreadable`, never an error.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from opskit.backup import layout
+from opskit.errors import CorruptError, NotFoundError
+from opskit.storage import Storage
+
+ARTIFACTS: Final = "artifacts/"
+# Verdicts that mean that a registered model has no bytes.
+GONE: Final = ("missing", "empty", "deleted", "bucket-missing")
+# Verdicts that mean that nobody knows.
+UNKNOWN: Final = ("unreachable", "denied")
+_STAMP = "%Y%m%dT%H%M%S"
+_STAMP_CHARACTERS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One rehearsal of a backup: `passed`, `failed` or `unreadable`."""
+
+    backup_id: str
+    finished: datetime
+    verdict: str
+    seconds: float | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactReport:
+    """The summary of one report on artifacts: how many have which verdict."""
+
+    finished: datetime
+    verdicts: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    readable: bool = True
+
+    @property
+    def gone(self) -> int:
+        """How many registered artifacts have no bytes."""
+        return sum(self.verdicts.get(verdict, 0) for verdict in GONE)
+
+    @property
+    def unknown(self) -> int:
+        """How many could not be looked at."""
+        return sum(self.verdicts.get(verdict, 0) for verdict in UNKNOWN)
+
+
+def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
+    """Yield the rehearsals of all backups, the newest first; each is read when it is wanted."""
+    found = []
+    for stored in storage.list(f"{registry}/"):
+        backup_id, _, name = stored.key.removeprefix(f"{registry}/").partition("/")
+        if layout.is_backup_id(backup_id) and name.startswith(layout.REHEARSALS):
+            finished = _stamp(name.removeprefix(layout.REHEARSALS))
+            found.append((finished or stored.modified, backup_id, stored.key))
+    for finished, backup_id, key in sorted(found, reverse=True):
+        document = _read(storage, key)
+        verdict = document.get("verdict")
+        started = _moment(document.get("started"))
+        yield Rehearsal(
+            backup_id=backup_id,
+            finished=finished,
+            verdict=verdict if verdict in ("passed", "failed") else "unreadable",
+            seconds=(finished - started).total_seconds() if started else None,
+            problems=tuple(str(each) for each in _items(document.get("problems"))),
+        )
+
+
+def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[ArtifactReport]:
+    """Yield the summaries of the reports on artifacts, the newest first; each is read when it is wanted."""
+    folder = f"{registry}/{ARTIFACTS}"
+    summaries = [stored for stored in storage.list(folder) if stored.key.endswith(".json")]
+    for stored in reversed(summaries):
+        document = _read(storage, stored.key)
+        verdicts = document.get("verdicts")
+        yield ArtifactReport(
+            finished=_stamp(stored.key.removeprefix(folder)) or stored.modified,
+            verdicts={str(name): _number(count) for name, count in verdicts.items()}
+            if isinstance(verdicts, dict)
+            else {},
+            changed=_number(document.get("changed")),
+            readable=isinstance(verdicts, dict),
+        )
+
+
+def _read(storage: Storage, key: str) -> dict[str, Any]:
+    try:
+        document = json.loads(b"".join(storage.get(key)))
+    except (CorruptError, NotFoundError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _stamp(name: str) -> datetime | None:
+    """Return the moment in the name of a side file, such as `20261124T021500Z.json`."""
+    try:
+        return datetime.strptime(name[:_STAMP_CHARACTERS], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _number(value: object) -> int:
+    """Return a count; a list that stands for one is as long as it is."""
+    if isinstance(value, list):
+        return len(value)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
