@@ -26,6 +26,7 @@ from sandbox.archive import unpacked
 from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.endpoints import endpoint
+from tests.unit.command_line import environment, opskit_command, run
 
 NIGHTLY = pyrage.x25519.Identity.generate()
 SAFE = pyrage.x25519.Identity.generate()
@@ -118,6 +119,49 @@ def test_restore_with_a_strange_identity_changes_nothing_and_tells_who_could(
         restore(source, storage, backup, RestoreOptions(identities=strange))
     assert str(SAFE.to_public()) in str(caught.value.hint)
     assert databases_beside(mysql, database) == []
+
+
+@pytest.fixture
+def environ(mysql: Server, database: str, storage: DirectoryStorage) -> dict[str, str]:
+    mysql_section = "OPSKIT_REGISTRIES__0__MYSQL__"
+    return environment(
+        **{
+            "OPSKIT_STORAGE_URL": storage.url,
+            "OPSKIT_REGISTRIES__0__NAME": "registry",
+            f"{mysql_section}HOST": mysql.host,
+            f"{mysql_section}PORT": str(mysql.port),
+            f"{mysql_section}USER": mysql.user,
+            f"{mysql_section}PASSWORD": mysql.password,
+            f"{mysql_section}DATABASE": database,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "code", "said"),
+    [(None, 78, "no identity is configured"), (pyrage.x25519.Identity.generate(), 77, "no key in")],
+    ids=["missing", "strange"],
+)
+def test_commands_end_with_the_code_of_who_must_act(
+    identity: pyrage.x25519.Identity | None,
+    code: int,
+    said: str,
+    backup: Manifest,
+    environ: dict[str, str],
+    identity_file: IdentityFile,
+    tmp_path: Path,
+) -> None:
+    if identity is not None:
+        environ["OPSKIT_ENCRYPTION__IDENTITY_FILE"] = str(identity_file(identity))
+    for command in (
+        ["restore", "run", "latest"],
+        ["backup", "rehearse", "latest"],
+        ["backup", "diff", backup.id, "live"],
+    ):
+        ended = run(opskit_command(*command), tmp_path, environ)
+        assert ended.returncode == code, command
+        assert said in ended.stderr
+        assert str(SAFE.to_public()) in ended.stderr
 
 
 def databases_beside(mysql: Server, database: str) -> list[str]:
