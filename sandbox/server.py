@@ -154,6 +154,9 @@ class OwnServer(Server):
         super().__init__(Address("127.0.0.1", 0, "root", template.password), programs, place.folder, template.version)
         self.socket = place.folder / "socket"
         self.data = place.folder / "data"
+        # A MariaDB that starts clears its folder for temporary tables, those of other servers included.
+        self.temporary = place.folder / "tmp"
+        self.temporary.mkdir()
         self._options = options
         # Reflinks make the copy free where the file system can.
         subprocess.run(["cp", "-a", "--reflink=auto", template.folder / "data", self.data], check=True)
@@ -192,6 +195,7 @@ class OwnServer(Server):
             "--no-defaults",
             *(["--user=root"] if os.getuid() == 0 else []),
             f"--datadir={self.data}",
+            f"--tmpdir={self.temporary}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={port}",

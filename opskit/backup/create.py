@@ -119,20 +119,10 @@ def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progr
 
 
 def _write_programs(writer: Writer, found: list[Program]) -> None:
-    for kind, of_kind in _by_file(found).items():
-        if of_kind:
-            content = render(of_kind)
-            writer.statement(max(len(program.create) for program in of_kind))
-            writer.put(layout.programs_name(writer.database, kind), [FILE_HEADER, content])
-
-
-def _by_file(found: list[Program]) -> dict[str, list[Program]]:
-    routines_and_events = [program for program in found if program.kind in ("procedure", "function", "event")]
-    return {
-        "post": routines_and_events,
-        "views": [program for program in found if program.kind == "view"],
-        "triggers": [program for program in found if program.kind == "trigger"],
-    }
+    for file, kinds in layout.PROGRAM_FILES.items():
+        if programs := [program for program in found if program.kind in kinds]:
+            writer.statement(max(len(program.create) for program in programs))
+            writer.put(layout.programs_name(writer.database, file), [FILE_HEADER, render(programs)])
 
 
 def _warnings(reads: list[TableRead], options: Options) -> Iterator[str]:

@@ -4,7 +4,7 @@
     <database>-schema-create.sql.zst
     <database>.<table>-schema.sql.zst
     <database>.<table>.<00001…>.sql.zst
-    <database>-schema-{post,views,triggers}.sql.zst
+    <database>-schema-{post,views,triggers,events}.sql.zst
     rehearsals/*.json, holds/*.json         side files, never in the manifest
 
 The manifest alone maps names to tables; this module says which names a table may have.
@@ -27,7 +27,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.
 _NAME_BYTES = 100
 
-PROGRAM_FILES = ("post", "views", "triggers")
+# Which kinds of program are in which file, in the order of a restore. Views may call routines, and the server looks
+# for these when it makes the view; events come last, since one that is enabled may fire at once.
+PROGRAM_FILES = {"post": ("procedure", "function"), "views": ("view",), "triggers": ("trigger",), "events": ("event",)}
 SUFFIX = ".sql.zst"
 
 
@@ -93,5 +95,5 @@ def chunk_name(database: str, stem: str, number: int) -> str:
 
 
 def programs_name(database: str, kind: str) -> str:
-    """Return the name of a file with programs: `post` (routines and events), `views` or `triggers`."""
+    """Return the name of a file with programs: one of PROGRAM_FILES, `post` being routines."""
     return f"{_database_stem(database)}-schema-{kind}{SUFFIX}"

@@ -15,8 +15,7 @@ from opskit.mysql.schema import column_expressions
 
 FORMAT = 1
 
-# Routines come before views, which may call them: the server checks that when it creates the view.
-RESTORE_ORDER = ("schema-create", "tables", "rows", "post", "views", "triggers")
+RESTORE_ORDER = ("schema-create", "tables", "rows", *layout.PROGRAM_FILES)
 
 ConsistencyLevel = Literal["instance", "tables", "session"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -195,11 +194,10 @@ class Manifest(_Part):
                 yield chunk.name
             if sum(chunk.rows for chunk in table.chunks) != table.rows:
                 raise ValueError(f"table {table.name!r}: its chunks do not add up to its rows")
-        files = {_FILE_OF[program.kind] for program in self.programs}
-        yield from (layout.programs_name(database, kind) + suffix for kind in layout.PROGRAM_FILES if kind in files)
-
-
-_FILE_OF = {"procedure": "post", "function": "post", "event": "post", "view": "views", "trigger": "triggers"}
+        saved = {program.kind for program in self.programs}
+        for file, kinds in layout.PROGRAM_FILES.items():
+            if saved.intersection(kinds):
+                yield layout.programs_name(database, file) + suffix
 
 
 def dump_manifest(manifest: Manifest) -> bytes:

@@ -16,7 +16,7 @@ _PLACEHOLDER = re.compile(
     rb"CREATE VIEW (?P<name>" + IDENTIFIER + rb") AS SELECT 1 AS " + IDENTIFIER + rb"(?:, 1 AS " + IDENTIFIER + rb")*"
 )
 _ALTER_EVENT = re.compile(
-    rb"ALTER EVENT (?P<name>" + IDENTIFIER + rb") (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)"
+    rb"ALTER " + DEFINER + rb"EVENT (?P<name>" + IDENTIFIER + rb") (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA))"
 )
 _SESSION = re.compile(
     rb"SET SESSION character_set_client = \w+, collation_connection = \w+, sql_mode = '[A-Z0-9_,]*',"
@@ -32,19 +32,22 @@ def render(programs: list[Program]) -> bytes:
             columns = ", ".join(f"1 AS {quote(column)}" for column in program.columns)
             statements.append(f"CREATE VIEW {quote(program.name)} AS SELECT {columns}".encode())
     for program in programs:
-        statements.append(
-            f"SET SESSION character_set_client = {program.character_set}, collation_connection = {program.collation},"
-            f" sql_mode = '{program.sql_mode}', time_zone = '{program.time_zone}'".encode()
-        )
-        statements.append(program.create)
-    statements += [
-        f"ALTER EVENT {quote(program.name)} {program.event_state}".encode()
-        for program in programs
-        if program.event_state not in (None, "DISABLE")
-    ]
+        statements += [_session(program), program.create]
+    for program in programs:
+        if program.event_state not in (None, "DISABLE"):
+            # ALTER EVENT gives the event to whoever runs it, in that session, unless it is told otherwise.
+            altered = f"ALTER DEFINER={program.definer} EVENT {quote(program.name)} {program.event_state}"
+            statements += [_session(program), altered.encode()]
     delimiter = _free_delimiter(statements)
     ended = b"".join(statement + delimiter + b"\n" for statement in statements)
     return b"DELIMITER " + delimiter + b"\n" + ended + b"DELIMITER ;\n"
+
+
+def _session(program: Program) -> bytes:
+    return (
+        f"SET SESSION character_set_client = {program.character_set}, collation_connection = {program.collation},"
+        f" sql_mode = '{program.sql_mode}', time_zone = '{program.time_zone}'".encode()
+    )
 
 
 def _free_delimiter(statements: list[bytes]) -> bytes:
@@ -86,25 +89,32 @@ def _judge(statement: bytes, expected: Expected) -> ProgramStatement:
         unquoted(placeholder["name"]),
     ) in expected:
         return ProgramStatement("placeholder", statement, "view", unquoted(placeholder["name"]))
-    if (state := _ALTER_EVENT.fullmatch(statement)) and ("event", unquoted(state["name"])) in expected:
-        return ProgramStatement("state", statement, "event", unquoted(state["name"]))
+    if state := _ALTER_EVENT.fullmatch(statement):
+        return _judged("state", statement, "event", state, expected)
     kinds: tuple[ProgramKind, ...] = ("procedure", "function", "event", "view", "trigger")
     for kind in kinds:
         head = HEADS[kind].match(statement)
         if head is None:
             continue
-        name, definer = unquoted(head["name"]), head["definer"].decode("utf-8", "replace")
-        if (kind, name) not in expected:
-            raise CorruptError(f"{kind} {name!r} is not in the manifest")
-        wanted_definer, wanted_table = expected[kind, name]
-        if definer != wanted_definer:
-            raise CorruptError(f"{kind} {name!r} has DEFINER {definer}, the manifest says {wanted_definer}")
-        if kind == "trigger" and unquoted(head["table"]) != wanted_table:
-            raise CorruptError(f"trigger {name!r} is for another table than the manifest says")
+        created = _judged("create", statement, kind, head, expected)
+        if kind == "trigger" and unquoted(head["table"]) != expected[kind, created.name][1]:
+            raise CorruptError(f"trigger {created.name!r} is for another table than the manifest says")
         if kind == "event" and not re.search(rb" ON COMPLETION (?:NOT )?PRESERVE DISABLE\b", statement):
-            raise CorruptError(f"event {name!r} would start by itself")
-        return ProgramStatement("create", statement, kind, name, definer)
+            raise CorruptError(f"event {created.name!r} would start by itself")
+        return created
     raise CorruptError(f"a statement that opskit does not write: {statement[:60]!r}")
+
+
+def _judged(
+    role: Literal["create", "state"], statement: bytes, kind: ProgramKind, head: re.Match[bytes], expected: Expected
+) -> ProgramStatement:
+    name, definer = unquoted(head["name"]), head["definer"].decode("utf-8", "replace")
+    if (kind, name) not in expected:
+        raise CorruptError(f"{kind} {name!r} is not in the manifest")
+    wanted, _ = expected[kind, name]
+    if definer != wanted:
+        raise CorruptError(f"{kind} {name!r} has DEFINER {definer}, the manifest says {wanted}")
+    return ProgramStatement(role, statement, kind, name, definer)
 
 
 def without_definer(statement: bytes) -> bytes:

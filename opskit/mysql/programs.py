@@ -28,7 +28,7 @@ _TRIGGERS = (
 
 
 def read_programs(connection: Connection, database: str, *, skip_routines: bool = False) -> list[Program]:
-    """Read every routine, event, view and trigger, in the order in which they are restored.
+    """Read every routine, view, trigger and event, in the order in which they are restored.
 
     One whose body this user may not see, and a view that is broken, raise `ConfigurationError`: nothing is
     skipped unless told.
@@ -39,13 +39,13 @@ def read_programs(connection: Connection, database: str, *, skip_routines: bool 
             if kind not in ("PROCEDURE", "FUNCTION"):
                 raise ConfigurationError(f"{kind.lower()} {name!r} cannot be saved")
             programs.append(_read(connection, "procedure" if kind == "PROCEDURE" else "function", name))
-    programs += [_read(connection, "event", name) for name, _, _ in execute(connection, _EVENTS, [database])]
     views = [_read_view(connection, database, name) for name, _ in execute(connection, _VIEWS, [database])]
     programs += _readers_last(views)
     programs += [
         _read(connection, "trigger", name, table=table, fires=f"{timing} {event}")
         for name, _, table, timing, event in execute(connection, _TRIGGERS, [database])
     ]
+    programs += [_read(connection, "event", name) for name, _, _ in execute(connection, _EVENTS, [database])]
     return programs
 
 

@@ -175,7 +175,13 @@ def read_table(connection: Connection, database: str, name: str) -> Table:
 
 
 def _create_table(connection: Connection, database: str, name: str) -> str:
-    create = str(execute(connection, f"SHOW CREATE TABLE {quote(name)}")[0][1])
+    try:
+        create = str(execute(connection, f"SHOW CREATE TABLE {quote(name)}")[0][1])
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"the definition of table {name!r} is not UTF-8, and no client could send it back as it is",
+            hint="a binary default does that on MariaDB: write it as DEFAULT (UNHEX('…'))",
+        ) from error
     outside = execute(
         connection,
         "SELECT DISTINCT referenced_table_schema FROM information_schema.key_column_usage"

@@ -111,13 +111,13 @@ def load_programs(
     for program in found:
         label = f"{program.kind} {program.name}"
         statement = program.statement
-        if program.role == "state":
-            if not enable_events:
-                disabled.append(program.name)
-                continue
-        elif program.role == "create" and not keep_definer:
+        if program.role == "state" and not enable_events:
+            disabled.append(program.name)
+            continue
+        if program.definer and not keep_definer:
             statement = without_definer(statement)
-            stripped.append(f"{label} ({program.definer})")
+            if program.role == "create":
+                stripped.append(f"{label} ({program.definer})")
         try:
             execute(connection, statement)
         except DeniedError as error:

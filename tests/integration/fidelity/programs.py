@@ -49,17 +49,17 @@ LATIN_CLIENT: list[str | bytes] = [
     "CREATE PROCEDURE latin_client() SELECT 'caf\u00e9', '\u00df' = 'ss'".encode("latin1"),
     "CREATE TRIGGER latin_trigger BEFORE UPDATE ON watched FOR EACH ROW SET NEW.a = 'caf\u00e9'".encode("latin1"),
     "CREATE VIEW latin_view AS SELECT 'caf\u00e9' AS `\u00e9`".encode("latin1"),
-    "CREATE EVENT latin_event ON SCHEDULE AT '2099-01-01 00:00:00' DO SELECT 'caf\u00e9'".encode("latin1"),
+    "CREATE EVENT latin_event ON SCHEDULE AT '2037-01-01 00:00:00' DO SELECT 'caf\u00e9'".encode("latin1"),
     "SET NAMES utf8mb4",
 ]
 
 _EVENTS = [
-    "CREATE EVENT once ON SCHEDULE AT '2099-12-31 23:59:59' ON COMPLETION PRESERVE COMMENT 'it''s; */' DO DELETE FROM journal",
+    "CREATE EVENT once ON SCHEDULE AT '2037-12-31 23:59:59' ON COMPLETION PRESERVE COMMENT 'it''s; */' DO DELETE FROM journal",
     "SET SESSION time_zone = '+05:30'",
-    "CREATE EVENT `often ``` ON SCHEDULE EVERY '1:30' MINUTE_SECOND STARTS '2090-01-01 00:00:00' ENDS '2099-01-01 00:00:00'"
+    "CREATE EVENT `often ``` ON SCHEDULE EVERY '1:30' MINUTE_SECOND STARTS '2036-01-01 00:00:00' ENDS '2037-01-01 00:00:00'"
     " DISABLE DO BEGIN SELECT ' ON COMPLETION PRESERVE ENABLE'; SELECT '; ;'; END",
     "SET SESSION time_zone = DEFAULT",
-    "CREATE DEFINER = 'gone'@'%' EVENT yearly ON SCHEDULE EVERY 1 YEAR STARTS '2090-01-01 00:00:00' ENABLE DO SET @x = 1",
+    "CREATE DEFINER = 'gone'@'%' EVENT yearly ON SCHEDULE EVERY 1 YEAR STARTS '2036-01-01 00:00:00' ENABLE DO SET @x = 1",
 ]
 
 _VIEWS = [

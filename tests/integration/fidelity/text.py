@@ -99,9 +99,10 @@ PREPARE = [
     ),
     "SET SESSION group_concat_max_len = 1000000",
 ]
-FINISH = [f"DROP TABLE {NUMBERS}"]
 
-TABLES: Tables = {f"text_{charset}": charset_table(charset) for charset in CHARACTER_SETS} | {
+TABLES: Tables = {
+    NUMBERS: PREPARE,
+    **{f"text_{charset}": charset_table(charset) for charset in CHARACTER_SETS},
     "special": [
         "CREATE TABLE special (id INT PRIMARY KEY, t TEXT, l VARCHAR(400) CHARACTER SET latin1, b BLOB,"
         " bin VARCHAR(400) COLLATE utf8mb4_bin, u VARCHAR(400) CHARACTER SET utf16)",
