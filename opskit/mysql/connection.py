@@ -31,7 +31,9 @@ READ_TIMEOUT_SECONDS = 3600.0
 # The session of every dump, load and file. A server-wide sql_select_limit would end each table early and
 # without an error, max_execution_time would end it with one; both have a value per session.
 SQL_MODE = "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES"
+# PyMySQL takes the greeting's word for autocommit, and the greeting does not know of a server-wide OFF.
 _SESSION = {
+    "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": f"'{SQL_MODE}'",
     "lock_wait_timeout": "5",
@@ -44,6 +46,8 @@ _SESSION = {
     "completion_type": "0",
 }
 _SESSION_MYSQL = {"max_execution_time": "0"}
+# Where this is off, a generated primary key does not show, and neither do its values.
+_SESSION_MYSQL_8_0_30 = {"show_gipk_in_create_table_and_information_schema": "ON"}
 _SESSION_MARIADB = {"max_statement_time": "0"}
 
 
@@ -200,9 +204,16 @@ def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
             auth_plugin_map=_refused_plugins(endpoint),
             program_name="opskit",
         )
-        settings = _SESSION | (_SESSION_MARIADB if is_mariadb(connection) else _SESSION_MYSQL)
+        settings = _session(connection)
         execute(connection, "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
     return connection
+
+
+def _session(connection: Connection) -> dict[str, str]:
+    if is_mariadb(connection):
+        return _SESSION | _SESSION_MARIADB
+    recent = server_version(connection) >= (8, 0, 30)
+    return _SESSION | _SESSION_MYSQL | (_SESSION_MYSQL_8_0_30 if recent else {})
 
 
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:

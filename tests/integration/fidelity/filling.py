@@ -11,4 +11,4 @@ def fill(server: Server, database: str, tables: Tables, programs: Sequence[str |
         for statements in [*tables.values(), programs]:
             cursor.execute("SET SESSION sql_mode = ''")
             for statement in statements:
-                cursor.execute(statement)  # type: ignore[arg-type] # bytes are sent as they are
+                cursor.execute(statement)

@@ -51,9 +51,9 @@ def _anonymous(text: str, database: str) -> str:
 
 def require_same_dump(server: Server, source: str, target: str) -> None:
     """Fail with the first lines that differ; pytest would take minutes to compare two texts of this size."""
-    dumps = [mysqldump(server, each) for each in (source, target)]
-    if dumps[0] != dumps[1]:
-        lines = difflib.unified_diff(*(each.splitlines() for each in dumps), n=0, lineterm="")
+    expected, found = mysqldump(server, source), mysqldump(server, target)
+    if expected != found:
+        lines = difflib.unified_diff(expected.splitlines(), found.splitlines(), n=0, lineterm="")
         raise AssertionError("\n".join(line[:300] for line in islice(lines, 40)))
 
 
@@ -93,10 +93,7 @@ def facts(server: Server, database: str, view: str) -> list[tuple[Any, ...]]:
     ]
     found = server.execute(
         "/*!80000 SET SESSION information_schema_stats_expiry = 0 */",
-        f"SELECT {', '.join(columns)} FROM information_schema.{view}"
-        f" WHERE {VIEWS_OF_A_DATABASE[view]} = '{database}'",
+        f"SELECT {', '.join(columns)} FROM information_schema.{view} WHERE {VIEWS_OF_A_DATABASE[view]} = '{database}'",
     )
-    named = (
-        tuple(_anonymous(value, database) if isinstance(value, str) else value for value in row) for row in found
-    )
+    named = (tuple(_anonymous(value, database) if isinstance(value, str) else value for value in row) for row in found)
     return sorted(named, key=repr)
