@@ -307,7 +307,7 @@ write_row(Encoder *self, const unsigned char *payload, size_t size)
             return SHORT_ROW;
         }
         if (length > (uint64_t)(end - position)) {
-            return LONG_ROW;
+            return SHORT_ROW;
         }
         out = write_value(out, self->kinds[column], position, (size_t)length);
         position += length;

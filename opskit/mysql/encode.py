@@ -181,7 +181,7 @@ class PythonRowEncoder:
                     continue
                 if length > _NULL:
                     length, position = _long_length(payload, length, position)
-                value = payload[position : position + length]
+                value = _taken(payload, position, length)
                 position += length
                 if kind == NUMBER:
                     fields.append(value)
@@ -196,6 +196,13 @@ class PythonRowEncoder:
         if position != len(payload):
             raise PacketError("a row has more or fewer columns than were asked for")
         return fields
+
+
+def _taken(payload: bytes, position: int, length: int) -> bytes:
+    value = payload[position : position + length]
+    if len(value) < length:
+        raise IndexError("the payload ends before the value does")
+    return value
 
 
 def _long_length(payload: bytes, first: int, position: int) -> tuple[int, int]:
