@@ -7,13 +7,16 @@ from datetime import datetime
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key, load_manifest
-from opskit.errors import ConfigurationError, CorruptError, NotFoundError, UsageError
+from opskit.backup.stages import gathered
+from opskit.errors import CorruptError, NotFoundError, OpskitError, UsageError
 from opskit.storage import Storage, StoredObject
+
+_VERDICT_MAXIMUM_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One folder whose name is a backup id: complete, damaged (and how), or without a manifest.
+    """One folder whose name is a backup id: complete, damaged (and how), unreadable (and why), or without a manifest.
 
     `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed.
     """
@@ -24,10 +27,13 @@ class Backup:
     stored_bytes: int
     modified: datetime
     rehearsal: str | None = None
+    unreadable: OpskitError | None = None
 
     @property
     def state(self) -> str:
-        """`complete`, `damaged`, or `unfinished` for a folder without a manifest."""
+        """`complete`, `damaged`, `unreadable` where it cannot be told, or `unfinished` without a manifest."""
+        if self.unreadable is not None:
+            return "unreadable"
         if self.manifest is None and not self.problems:
             return "unfinished"
         return "damaged" if self.problems else "complete"
@@ -69,11 +75,15 @@ def _folders(storage: Storage, registry: str) -> dict[str, _Folder]:
 
 
 def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> Backup:
-    manifest, problems = None, []
+    manifest, problems, unreadable = None, [], None
     if layout.MANIFEST in folder.objects:
         try:
             manifest = read_manifest(storage, registry, backup_id)
-        except (CorruptError, ConfigurationError) as error:
+        except (CorruptError, NotFoundError) as error:
+            problems.append(error.message)
+        except OpskitError as error:
+            # The store refuses it, or does not answer, or a newer opskit wrote it: nothing is known to be wrong.
+            unreadable = error
             problems.append(error.message)
         else:
             problems += _missing(manifest, folder)
@@ -84,6 +94,7 @@ def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> 
         stored_bytes=sum(stored.size for stored in folder.objects.values()),
         modified=max(stored.modified for stored in folder.objects.values()),
         rehearsal=_newest_verdict(storage, registry, backup_id, folder),
+        unreadable=unreadable,
     )
 
 
@@ -93,8 +104,9 @@ def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: _Fo
     if not names:
         return None
     try:
-        document = json.loads(b"".join(storage.get(backup_key(registry, backup_id, max(names)))))
-    except (CorruptError, NotFoundError, ValueError):
+        key = backup_key(registry, backup_id, max(names))
+        document = json.loads(gathered(storage.get(key), _VERDICT_MAXIMUM_BYTES, key))
+    except (OpskitError, ValueError, RecursionError):
         return "unreadable"
     verdict = document.get("verdict") if isinstance(document, dict) else None
     return verdict if verdict in ("passed", "failed") else "unreadable"
@@ -111,8 +123,9 @@ def _missing(manifest: Manifest, folder: _Folder) -> Iterator[str]:
 
 def read_manifest(storage: Storage, registry: str, backup_id: str) -> Manifest:
     """Read one manifest; `NotFoundError` if the backup has none."""
+    key = backup_key(registry, backup_id, layout.MANIFEST)
     try:
-        content = b"".join(storage.get(backup_key(registry, backup_id, layout.MANIFEST)))
+        content = gathered(storage.get(key), layout.MANIFEST_MAXIMUM_BYTES, f"the manifest of {backup_id}")
     except NotFoundError as error:
         raise NotFoundError(f"there is no backup {backup_id} of registry {registry!r}") from error
     manifest = load_manifest(content, backup_id)

@@ -22,7 +22,7 @@ MANIFEST_MAXIMUM_BYTES = 64 * 1024 * 1024
 SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.
 _NAME_BYTES = 100
@@ -40,7 +40,13 @@ def new_backup_id(now: datetime) -> str:
 
 def is_backup_id(text: str) -> bool:
     """Tell a backup id from any other folder name."""
-    return _ID.fullmatch(text) is not None
+    if _ID.fullmatch(text) is None:
+        return False
+    try:
+        backup_time(text)
+    except ValueError:  # the 99th of a month
+        return False
+    return True
 
 
 def backup_time(backup_id: str) -> datetime:
@@ -63,12 +69,14 @@ def file_stems(tables: Iterable[str]) -> dict[str, str]:
     """
     names = sorted(tables)
     plain = {table: encoded(table) for table in names}
+    reserved = {stem.lower() for stem in plain.values()}
     stems: dict[str, str] = {}
     taken: set[str] = set()
     for number, table in enumerate(names, start=1):
         stem = plain[table]
         if len(stem) > _NAME_BYTES or stem.lower() in taken:
-            stem = next(f"opskit_{n}" for n in count(number) if f"opskit_{n}" not in taken | set(plain.values()))
+            stem = next(f"opskit_{n}" for n in count(number) if f"opskit_{n}" not in reserved)
+            reserved.add(stem)
         stems[table] = stem
         taken.add(stem.lower())
     return stems

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opskit.backup import layout
 from opskit.backup.encryption import SUFFIX
@@ -14,14 +14,28 @@ from opskit.mysql.encode import DIGEST_ALGORITHM
 from opskit.mysql.schema import column_expressions
 
 FORMAT = 1
+# max_allowed_packet cannot be larger, so no server would load it.
+LARGEST_STATEMENT = 2**30
 
 RESTORE_ORDER = ("schema-create", "tables", "rows", *layout.PROGRAM_FILES)
 
 ConsistencyLevel = Literal["instance", "tables", "session"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Key = Annotated[int, Field(ge=-(2**63), le=2**64)]  # of BIGINT, or the one behind its greatest
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
+CharacterSet = Annotated[str, Field(pattern=r"^\w{1,64}$")]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is beyond the calendar") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class _Part(BaseModel):
@@ -41,8 +55,8 @@ class Chunk(_Part):
 
     name: str
     rows: Count
-    first: int | None = None
-    before: int | None = None
+    first: Key | None = None
+    before: Key | None = None
 
 
 class TableEntry(_Part):
@@ -93,8 +107,8 @@ class Database(_Part):
     name: Identifier
     product: Literal["MySQL", "MariaDB"]
     server_version: str
-    charset: str
-    collation: str
+    charset: CharacterSet
+    collation: CharacterSet
     flavour: Literal["mlmd", "embedmd", "unknown"]
     mlmd_versions: tuple[int, ...] = ()
     migration_version: int | None = None
@@ -111,7 +125,7 @@ class Encryption(_Part):
 class Snapshot(_Part):
     """The moment that the backup shows."""
 
-    time: AwareDatetime
+    time: Moment
     consistency: ConsistencyLevel
     consistency_wanted: ConsistencyLevel
     gtid: str | None = None
@@ -127,12 +141,12 @@ class Manifest(_Part):
     id: str
     registry: str
     opskit_version: str
-    finished: AwareDatetime
+    finished: Moment
     database: Database
     snapshot: Snapshot
     digest_algorithm: str
     restore_order: tuple[str, ...]
-    largest_statement: Count
+    largest_statement: Annotated[int, Field(ge=0, le=LARGEST_STATEMENT)]
     tables: tuple[TableEntry, ...]
     programs: tuple[ProgramEntry, ...] = ()
     encryption: Encryption | None = None
@@ -171,7 +185,9 @@ class Manifest(_Part):
         suffix = SUFFIX if self.encryption else ""
         expected = list(self._expected_names(suffix))
         listed = [file.name for file in self.files]
-        for kind, names in (("table", [table.name for table in self.tables]), ("file", listed)):
+        tables = [table.name for table in self.tables]
+        programs = [(program.kind, program.name) for program in self.programs]
+        for kind, names in (("table", tables), ("program", programs), ("file", listed)):
             if len(set(names)) != len(names):
                 raise ValueError(f"a {kind} is listed twice")
         if sorted(expected) != sorted(listed):

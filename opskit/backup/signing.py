@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opskit.backup import layout
+from opskit.backup.stages import gathered
 from opskit.errors import ConfigurationError, CorruptError, NotFoundError
 from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
@@ -52,7 +53,7 @@ class SignedStorage:
         if not self.trusted or not _is_manifest(key):
             yield from self.inner.get(key)
             return
-        content = _gathered(self.inner.get(key), key, layout.MANIFEST_MAXIMUM_BYTES)
+        content = gathered(self.inner.get(key), layout.MANIFEST_MAXIMUM_BYTES, key)
         self._require_trusted(key, content)
         yield content
 
@@ -88,7 +89,7 @@ class SignedStorage:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only those pay who sign
 
         try:
-            signature = _gathered(self.inner.get(_signature_of(key)), key, _SIGNATURE_BYTES)
+            signature = gathered(self.inner.get(_signature_of(key)), _SIGNATURE_BYTES, _signature_of(key))
         except NotFoundError:
             raise CorruptError(f"{key} is not signed, and signing.trusted_keys is set", hint=_HINT) from None
         for each in self.trusted:
@@ -160,12 +161,3 @@ def _is_manifest(key: str) -> bool:
 
 def _signature_of(key: str) -> str:
     return key.removesuffix(layout.MANIFEST) + layout.SIGNATURE
-
-
-def _gathered(pieces: Iterable[bytes], key: str, maximum: int) -> bytes:
-    content = bytearray()
-    for piece in pieces:
-        content += piece
-        if len(content) > maximum:
-            raise CorruptError(f"{key} or its signature is too large to be one")
-    return bytes(content)

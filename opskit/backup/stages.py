@@ -9,6 +9,8 @@ from opskit.errors import CorruptError
 
 # What zstd's highest ordinary level uses; a frame that wants more memory was not written by opskit.
 _MAXIMUM_WINDOW = 2**27
+# Four bytes can stand for a block of 128 KiB (RFC 8878, 3.1.1.2), so what is fed bounds what comes back: 8 MiB here.
+_FED_BYTES = 256
 
 
 class Digest:
@@ -44,11 +46,11 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the content of one zstd frame; `CorruptError` if it is cut short, damaged or not one."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAXIMUM_WINDOW).decompressobj()
     for piece in source:
-        for start in range(0, len(piece), 64 * 1024):
+        for start in range(0, len(piece), _FED_BYTES):
             if decompressor.eof:
                 raise CorruptError("bytes follow the end of a compressed file")
             try:
-                out = decompressor.decompress(piece[start : start + 64 * 1024])
+                out = decompressor.decompress(piece[start : start + _FED_BYTES])
             except zstandard.ZstdError as error:
                 raise CorruptError(f"a file cannot be decompressed: {error}") from error
             if out:
@@ -59,16 +61,27 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
 
 def lines(source: Iterable[bytes], maximum: int) -> Iterator[bytes]:
     r"""Yield line by line, without the `\n`; `CorruptError` for one longer than `maximum` or without an end."""
-    rest = b""
+    rest: list[bytes] = []
+    length = 0
     for piece in source:
         *complete, tail = piece.split(b"\n")
         if complete:
-            yield rest + complete[0]
+            yield b"".join([*rest, complete[0]])
             yield from complete[1:]
-            rest = tail
-        else:
-            rest += tail
-        if len(rest) > maximum:
+            rest, length = [], 0
+        rest.append(tail)
+        length += len(tail)
+        if length > maximum:
             raise CorruptError("a statement is longer than the manifest says")
-    if rest:
+    if length:
         raise CorruptError("a file ends in the middle of a statement")
+
+
+def gathered(source: Iterable[bytes], maximum: int, what: str) -> bytes:
+    """Return all of it; `CorruptError` if `what` is larger than `maximum`, in bytes."""
+    content = bytearray()
+    for piece in source:
+        content += piece
+        if len(content) > maximum:
+            raise CorruptError(f"{what} is too large to be one")
+    return bytes(content)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from opskit.backup import layout
 from opskit.backup.encryption import SUFFIX, Recipients
-from opskit.backup.manifest import File, backup_key
+from opskit.backup.manifest import LARGEST_STATEMENT, File, backup_key
 from opskit.backup.stages import Digest, compressed
+from opskit.errors import ConfigurationError
 from opskit.storage import Storage
 from opskit.workers import Stop
 
@@ -54,6 +55,10 @@ class Writer:
             yield piece
 
     def statement(self, length: int) -> None:
-        """Remember the longest statement."""
+        """Remember the longest statement; `ConfigurationError` for one that no server would load again."""
+        if length > LARGEST_STATEMENT:
+            raise ConfigurationError(
+                f"a row of {length:,} bytes cannot be saved: no server takes a statement that long"
+            )
         with self.lock:
             self.largest_statement = max(self.largest_statement, length)

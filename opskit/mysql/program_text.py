@@ -13,10 +13,15 @@ ProgramKind = Literal["view", "procedure", "function", "event", "trigger"]
 # In double quotes where the program was made under ANSI_QUOTES.
 IDENTIFIER = rb"""(?:`(?:[^`]|``)+`|"(?:[^"]|"")+")"""
 DEFINER = rb"DEFINER=(?P<definer>" + IDENTIFIER + rb"@" + IDENTIFIER + rb"|" + IDENTIFIER + rb") "
-HEADS = {
+_SCHEDULE = rb"(?:AT '[0-9 :.-]+'|EVERY (?:-?\d+|'[0-9 :.-]+') [A-Z_]+(?: STARTS '[0-9 :.-]+')?(?: ENDS '[0-9 :.-]+')?)"
+HEADS: dict[ProgramKind, re.Pattern[bytes]] = {
     "procedure": re.compile(rb"CREATE " + DEFINER + rb"PROCEDURE (?P<name>" + IDENTIFIER + rb")\s*\("),
     "function": re.compile(rb"CREATE " + DEFINER + rb"(?:AGGREGATE )?FUNCTION (?P<name>" + IDENTIFIER + rb")\s*\("),
-    "event": re.compile(rb"CREATE " + DEFINER + rb"EVENT (?P<name>" + IDENTIFIER + rb") ON SCHEDULE "),
+    # To the state: whatever stands behind it cannot be another one.
+    "event": re.compile(
+        rb"CREATE " + DEFINER + rb"EVENT (?P<name>" + IDENTIFIER + rb") ON SCHEDULE " + _SCHEDULE + rb" ON COMPLETION "
+        rb"(?:NOT )?PRESERVE (?P<state>ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)(?= COMMENT '| DO )"
+    ),
     "view": re.compile(
         rb"CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?" + DEFINER + rb"SQL SECURITY (?:DEFINER|INVOKER) VIEW "
         rb"(?P<name>" + IDENTIFIER + rb")(?: \([^()]*\))? AS ",
@@ -28,7 +33,10 @@ HEADS = {
         re.IGNORECASE,
     ),
 }
-EVENT_STATE = re.compile(rb"( ON COMPLETION (?:NOT )?PRESERVE )(ENABLE|DISABLE ON (?:SLAVE|REPLICA)|DISABLE)\b")
+# Client character sets in which a quote mark or a backslash may be the second half of a character, and Python's name
+# for each, or for a larger one.
+_DOUBLE = {"big5": "cp950", "cp932": "cp932", "gb18030": "gb18030", "gbk": "gbk", "sjis": "cp932"}
+_SPECIAL = b"`'\"\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +69,20 @@ def unquoted(identifier: bytes) -> str:
     text = identifier.decode("utf-8", "replace")
     mark = text[0]
     return text[1:-1].replace(mark * 2, mark) if mark in '`"' else text
+
+
+def reads_alike(head: bytes, character_set: str, sql_mode: str) -> bool:
+    """Tell whether a server with this session finds the same quotes in the head of a program as the patterns here.
+
+    It does not where half a character looks like a quote mark, or where double quotes hold a string.
+    """
+    if b'"' in head and "ANSI_QUOTES" not in sql_mode.split(","):
+        return False
+    codec = _DOUBLE.get(character_set.lower())
+    if codec is None or head.isascii():
+        return True
+    try:
+        text = head.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return all(text.count(chr(mark)) == head.count(mark) for mark in _SPECIAL)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Connection, execute, quote
-from opskit.mysql.program_text import DEFINER, EVENT_STATE, HEADS, Program, ProgramKind, unquoted
+from opskit.mysql.program_text import DEFINER, HEADS, Program, ProgramKind, reads_alike, unquoted
 
 _ROUTINES = (
     "SELECT routine_type, routine_name, definer FROM information_schema.routines WHERE routine_schema = %s"
@@ -120,10 +120,10 @@ def _read(
             f"the body of {kind} {name!r} is not shown to this user: it cannot be saved",
             hint="GRANT SHOW_ROUTINE ON *.* to the backup user, or leave routines out with --skip-routines",
         )
-    state = EVENT_STATE.search(create) if kind == "event" else None
+    event = HEADS["event"].match(create) if kind == "event" else None
     create = _canonical(kind, name, table, fires, create)
     head = HEADS[kind].match(create)
-    if head is None:
+    if head is None or not reads_alike(head[0], character_set.decode(), sql_mode.decode()):
         raise ConfigurationError(f"{kind} {name!r} has a definition that opskit does not understand")
     return Program(
         kind=kind,
@@ -136,7 +136,7 @@ def _read(
         time_zone=time_zone.decode(),
         table=table,
         columns=columns,
-        event_state=state[2].decode() if state else None,
+        event_state=event["state"].decode() if event else None,
     )
 
 
@@ -145,7 +145,8 @@ def _canonical(kind: ProgramKind, name: str, table: str | None, fires: str, crea
         return create.replace(b"CREATE ", b"CREATE OR REPLACE ", 1)
     if kind == "event":
         # An enabled event fires as soon as it is there, rows or no rows; its state follows at the end.
-        return EVENT_STATE.sub(rb"\1DISABLE", create, count=1)
+        event = HEADS["event"].match(create)
+        return create[: event.start("state")] + b"DISABLE" + create[event.end("state") :] if event else create
     if kind == "trigger" and not _names(HEADS["trigger"].match(create), name, table):
         # The server keeps the head as it was typed, with the database's name perhaps.
         typed = re.match(

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from opskit.errors import ConfigurationError, NotFoundError
+from opskit.errors import ConfigurationError, CorruptError, NotFoundError
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote, scalar
+from opskit.mysql.create_table import parse_create_table
 from opskit.mysql.encode import BYTES, DOUBLE, NUMBER, TEXT
 
 Product = Literal["MySQL", "MariaDB"]
@@ -192,6 +193,10 @@ def _create_table(connection: Connection, database: str, name: str) -> str:
         raise ConfigurationError(
             f"table {name!r} has a foreign key into database {outside[0][0]!r}: it cannot be saved by itself"
         )
+    try:
+        parse_create_table(create)
+    except CorruptError as error:  # what no restore would take must not be saved
+        raise ConfigurationError(f"table {name!r} cannot be saved: {error.message}") from error
     return create
 
 

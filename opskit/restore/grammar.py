@@ -7,11 +7,12 @@ file is read against this grammar before anything is loaded, and again while it 
 import re
 from collections.abc import Iterable, Iterator
 
+from opskit.backup import layout
 from opskit.backup.manifest import Manifest, TableEntry
-from opskit.backup.stages import decompressed, lines
+from opskit.backup.stages import decompressed, gathered, lines
 from opskit.errors import CorruptError
-from opskit.mysql.ddl import CreateTable, parse_create_table
-from opskit.mysql.program_file import ProgramStatement, parse
+from opskit.mysql.create_table import CreateTable, parse_create_table
+from opskit.mysql.program_file import Expected, ProgramStatement, parse
 from opskit.mysql.schema import insert_into
 from opskit.mysql.session_file import FILE_HEADER
 
@@ -22,7 +23,7 @@ _VALUE = (
     rb"|(?:_binary )?'(?:[^'\\\x00\n\r\x1a]++|\\[0nr\\'Z])*+')"
 )
 # CREATE TABLE and program files are read whole; no registry comes near this.
-_DEFINITIONS_MAXIMUM = 64 * 1024 * 1024
+_DEFINITIONS_MAXIMUM = 16 * 1024 * 1024
 
 
 class Inserts:
@@ -64,24 +65,26 @@ def create_table(table: TableEntry, stored: Iterable[bytes]) -> CreateTable:
         raise CorruptError(f"the definition of table {table.name!r} creates {parsed.name!r}")
     if parsed.engine.lower() != table.engine.lower():
         raise CorruptError(f"the definition of table {table.name!r} has another engine than the manifest")
+    if parsed.columns != table.columns:
+        raise CorruptError(f"the definition of table {table.name!r} has other columns than the manifest")
     return parsed
 
 
-def programs(manifest: Manifest, stored: Iterable[bytes]) -> list[ProgramStatement]:
-    """Return the statements of one file of programs, each of a kind and name that the manifest has."""
-    expected = {(entry.kind, entry.name): (entry.definer, entry.table) for entry in manifest.programs}
+def programs(manifest: Manifest, file: str, stored: Iterable[bytes]) -> list[ProgramStatement]:
+    """Return the statements of one file of programs: those of its kinds that the manifest has, and nothing else."""
+    expected = {
+        (entry.kind, entry.name): Expected(entry.definer, entry.table, entry.event_state)
+        for entry in manifest.programs
+        if entry.kind in layout.PROGRAM_FILES[file]
+    }
     return parse(_definitions(stored), expected)
 
 
 def _definitions(stored: Iterable[bytes]) -> bytes:
-    content = bytearray()
-    for piece in decompressed(stored):
-        content += piece
-        if len(content) > _DEFINITIONS_MAXIMUM:
-            raise CorruptError("a file of definitions is larger than any that opskit writes")
+    content = gathered(decompressed(stored), _DEFINITIONS_MAXIMUM, "a file of definitions")
     if not content.startswith(FILE_HEADER):
         raise CorruptError("a file of definitions does not begin as opskit writes it")
-    return bytes(content[len(FILE_HEADER) :])
+    return content[len(FILE_HEADER) :]
 
 
 def _text(content: bytes) -> str:

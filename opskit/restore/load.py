@@ -1,15 +1,17 @@
 """Loading: tables, rows, indexes, programs, foreign keys, in that order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from opskit.backup.check import read_file
 from opskit.backup.encryption import Identities, opened
 from opskit.backup.manifest import Chunk, Manifest, TableEntry
-from opskit.errors import DeniedError, OpskitError
-from opskit.mysql.connection import Connection, error_number, execute
-from opskit.mysql.ddl import CreateTable, StagedTable, stage
-from opskit.mysql.program_file import ProgramStatement, without_definer
+from opskit.errors import ConfigurationError, CorruptError, DeniedError, NotFoundError, OpskitError, RefusedError
+from opskit.mysql.connection import Connection, ServerError, error_number, execute, is_mariadb
+from opskit.mysql.create_table import CreateTable
+from opskit.mysql.ddl import StagedTable, stage
+from opskit.mysql.program_file import ProgramStatement
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.wire import send
 from opskit.progress import Progress
@@ -38,10 +40,24 @@ def set_session(connection: Connection) -> None:
         execute(connection, statement.rstrip(";"))
 
 
-def load_tables(connection: Connection, definitions: Definitions) -> None:
+@contextmanager
+def of_backup(connection: Connection, manifest: Manifest, what: str) -> Iterator[None]:
+    """Blame the backup for a statement that the server does not take, if a server of its product wrote it."""
+    try:
+        yield
+    except (ServerError, NotFoundError, RefusedError) as error:
+        message = f"the server does not take the definition or the rows of {what}: {error.message}"
+        if is_mariadb(connection) == (manifest.database.product == "MariaDB"):
+            raise CorruptError(message) from error
+        hint = f"restore on {manifest.database.product} {manifest.database.server_version}, or newer"
+        raise ConfigurationError(message, hint=hint) from error
+
+
+def load_tables(connection: Connection, manifest: Manifest, definitions: Definitions) -> None:
     """Create every table, with the keys that must be there while rows come."""
-    for staged in definitions.staged.values():
-        execute(connection, staged.create.encode())
+    for name, staged in definitions.staged.items():
+        with of_backup(connection, manifest, f"table {name!r}"):
+            execute(connection, staged.create.encode())
 
 
 def load_rows(
@@ -63,7 +79,8 @@ def load_rows(
         stored = opened(stored, manifest.recipients, identities)
         for statement in statements(table, stored, manifest.largest_statement):
             stop.check()
-            send(connection, statement)
+            with of_backup(connection, manifest, f"table {table.name!r}"):
+                send(connection, statement)
         execute(connection, "COMMIT")
         progress.advance(chunk.rows)
 
@@ -80,18 +97,20 @@ def build_indexes(
 ) -> None:
     """Add the deferred keys, several tables side by side, the largest first; then the foreign keys, one by one."""
     tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
-    tasks = [additions for table in tables if (additions := definitions.staged[table.name].additions)]
+    tasks = [table.name for table in tables if definitions.staged[table.name].additions]
 
-    def build(connection: Connection, additions: list[str]) -> None:
-        for statement in additions:
-            execute(connection, statement.encode())
+    def build(connection: Connection, name: str) -> None:
+        for statement in definitions.staged[name].additions:
+            with of_backup(connection, manifest, f"table {name!r}"):
+                execute(connection, statement.encode())
         progress.advance(1)
 
     progress.phase("indexes", len(tasks), "objects")
     run(tasks, connections, build, stop)
-    for staged in definitions.staged.values():
+    for name, staged in definitions.staged.items():
         if staged.foreign_keys:
-            execute(connections[0], staged.foreign_keys.encode())
+            with of_backup(connections[0], manifest, f"table {name!r}"):
+                execute(connections[0], staged.foreign_keys.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +122,29 @@ class LoadedPrograms:
 
 
 def load_programs(
-    connection: Connection, found: list[ProgramStatement], *, keep_definer: bool, enable_events: bool
+    connection: Connection,
+    manifest: Manifest,
+    found: list[ProgramStatement],
+    *,
+    keep_definer: bool,
+    enable_events: bool,
 ) -> LoadedPrograms:
     """Create routines, events, views and triggers; one `DeniedError` names every one that may not be created."""
     stripped, disabled, refused = [], [], []
     mends: dict[str, None] = {}
     for program in found:
-        label = f"{program.kind} {program.name}"
+        label = f"{program.kind} {program.name}" if program.kind else "programs"
         statement = program.statement
         if program.role == "state" and not enable_events:
             disabled.append(program.name)
             continue
         if program.definer and not keep_definer:
-            statement = without_definer(statement)
+            statement = program.without_definer
             if program.role == "create":
                 stripped.append(f"{label} ({program.definer})")
         try:
-            execute(connection, statement)
+            with of_backup(connection, manifest, label):
+                execute(connection, statement)
         except DeniedError as error:
             refused.append(f"{label}: {error.message}")
             mends[_mend(error)] = None

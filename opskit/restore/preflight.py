@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from opskit.backup.manifest import Manifest
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Connection, execute, is_mariadb, scalar
-from opskit.mysql.ddl import CreateTable
+from opskit.mysql.create_table import CreateTable
 
 # Beside the statement a packet holds the command byte; the server wants some room too.
 _PACKET_ROOM = 1024
@@ -38,8 +38,13 @@ def preflight(connection: Connection, manifest: Manifest, tables: list[CreateTab
         )
 
 
+def largest_packet(connection: Connection) -> int:
+    """Return how many bytes a statement may have."""
+    return int(scalar(connection, "SELECT @@global.max_allowed_packet"))
+
+
 def _packet(connection: Connection, manifest: Manifest) -> Iterator[Problem]:
-    limit = int(scalar(connection, "SELECT @@global.max_allowed_packet"))
+    limit = largest_packet(connection)
     wanted = manifest.largest_statement + _PACKET_ROOM
     if wanted > limit:
         rounded = -(-wanted // 1024) * 1024

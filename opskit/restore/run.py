@@ -10,11 +10,11 @@ from typing import Literal
 from opskit.backup import layout
 from opskit.backup.check import counted, read_file
 from opskit.backup.encryption import SUFFIX, Identities, opened
-from opskit.backup.manifest import File, Manifest
+from opskit.backup.manifest import LARGEST_STATEMENT, File, Manifest
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
-from opskit.mysql.ddl import CreateTable
+from opskit.mysql.create_table import CreateTable
 from opskit.mysql.lease import Lease
 from opskit.mysql.program_file import ProgramStatement
 from opskit.progress import NoProgress, Progress
@@ -32,7 +32,7 @@ from opskit.restore.load import (
     set_session,
 )
 from opskit.restore.orphans import count_orphans
-from opskit.restore.preflight import preflight
+from opskit.restore.preflight import largest_packet, preflight
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
@@ -111,19 +111,33 @@ def restore_under(
     stop = Stop()
     with stop, Watch(lease.check_when_due, stop), contextlib.closing(connect(server)) as admin:
         require_supported(admin)
-        definitions = judge(storage, manifest, options, progress, stop)
         target = _choose_target(admin, options, manifest)
+        definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))
         preflight(admin, manifest, list(definitions.tables.values()))
         with _made(admin, target, manifest, keep=options.purpose != "rehearse") as made:
             return _fill(server, storage, manifest, made, definitions, options, progress, stop)
 
 
-def judge(storage: Storage, manifest: Manifest, options: Options, progress: Progress, stop: Stop) -> Definitions:
-    """Read every object of the backup: its digest must be the manifest's, its statements opskit's own."""
+def judge(
+    storage: Storage,
+    manifest: Manifest,
+    options: Options,
+    progress: Progress,
+    stop: Stop,
+    *,
+    largest_packet: int = LARGEST_STATEMENT,
+) -> Definitions:
+    """Read every object of the backup: its digest must be the manifest's, its statements opskit's own.
+
+    Rows that the server could not take are not looked into, since memory has to hold a whole statement; the preflight
+    refuses them.
+    """
+    taken = manifest.largest_statement <= largest_packet
     tables: dict[str, CreateTable] = {}
     programs: dict[str, list[ProgramStatement]] = {}
     schema_of = {table.schema_file: table for table in manifest.tables}
     chunk_of = {chunk.name: table for table in manifest.tables for chunk in table.chunks}
+    kind_of = {layout.programs_name(manifest.database.name, kind): kind for kind in layout.PROGRAM_FILES}
 
     def look(_: int, file: File) -> None:
         try:
@@ -137,20 +151,17 @@ def judge(storage: Storage, manifest: Manifest, options: Options, progress: Prog
         if file.name in schema_of:
             table = schema_of[file.name]
             tables[table.name] = grammar.create_table(table, stored)
-        elif file.name in chunk_of:
+        elif file.name in chunk_of and taken:
             _read_to_the_end(grammar.statements(chunk_of[file.name], stored, manifest.largest_statement))
-        elif file.name.removesuffix(SUFFIX) == layout.schema_create_name(manifest.database.name):
-            _read_to_the_end(stored)  # never executed: the staging database has a name of its own
+        elif kind := kind_of.get(file.name.removesuffix(SUFFIX)):
+            programs[kind] = grammar.programs(manifest, kind, stored)
         else:
-            programs[file.name.removesuffix(SUFFIX)] = grammar.programs(manifest, stored)
+            # Or CREATE DATABASE, never executed: the staging database has a name of its own.
+            _read_to_the_end(stored)
 
     progress.phase("verify", manifest.stored_bytes, "bytes")
     run(manifest.files, range(options.workers), look, stop)
-    in_order = [
-        statement
-        for kind in layout.PROGRAM_FILES
-        for statement in programs.get(layout.programs_name(manifest.database.name, kind), [])
-    ]
+    in_order = [statement for kind in layout.PROGRAM_FILES for statement in programs.get(kind, [])]
     return Definitions({table.name: tables[table.name] for table in manifest.tables}, in_order)
 
 
@@ -202,13 +213,14 @@ def _fill(
             stop.on_stop(lambda held=connection: wire.sever(held))  # type: ignore[misc] # a default binds the loop's value
             set_session(connection)
             connections.append(connection)
-        load_tables(connections[0], definitions)
+        load_tables(connections[0], manifest, definitions)
         load_rows(connections, storage, manifest, options.identities, progress, stop)
         build_indexes(connections, manifest, definitions, progress, stop)
         compared = compare(connections, target.database, manifest, progress, stop)
         require_equal(compared, manifest.id)
         loaded = load_programs(
             connections[0],
+            manifest,
             definitions.programs,
             keep_definer=options.keep_definer,
             enable_events=options.enable_events and not target.staging,
