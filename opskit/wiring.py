@@ -1,6 +1,8 @@
 """How the configuration becomes the parts that jobs are made of: endpoints, storage, options."""
 
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.encryption import read_identities, read_recipients
@@ -12,6 +14,9 @@ from opskit.settings import Registry, Settings
 from opskit.settings.endpoints import Server
 from opskit.storage import Storage
 from opskit.storage.opening import open_storage
+
+if TYPE_CHECKING:
+    from opskit.artifacts.search import Places
 
 logger = logging.getLogger(__name__)
 _warned: set[str] = set()
@@ -99,3 +104,27 @@ def restore_options(settings: Settings, *, workers: int | None = None) -> Restor
         workers=workers or settings.backup.workers,
         identities=read_identities(settings.encryption.identity_file),
     )
+
+
+def artifact_places(settings: Settings) -> "Places":
+    """Return where artifacts may be looked for: the stores, hosts and mounts of the configuration."""
+    from opskit.artifacts.files import Mount  # noqa: PLC0415 - boto3 takes a third of a second to import
+    from opskit.artifacts.hosts import Host, Hosts  # noqa: PLC0415 - the same
+    from opskit.artifacts.search import Places  # noqa: PLC0415 - the same
+    from opskit.artifacts.stores import Store, Stores  # noqa: PLC0415 - the same
+
+    artifacts = settings.artifacts
+    stores = [
+        Store(
+            endpoint=each.endpoint,
+            aliases=each.aliases,
+            buckets=each.buckets,
+            connections={connection.storage_key: connection.bucket for connection in each.connections},
+            region=each.region,
+            ca_file=each.ca_file,
+            access_key=each.read_access_key,
+        )
+        for each in artifacts.stores
+    ]
+    hosts = [Host(each.url, each.ca_file, each.read_token, each.read_login) for each in artifacts.hosts]
+    return Places(Stores(stores), Hosts(hosts), [Mount(each.uri, Path(each.path)) for each in artifacts.mounts])

@@ -14,6 +14,7 @@ from opskit.cli.output import write
 
 # The command `name` is the attribute `name` of the module `opskit.cli.name`.
 SUMMARIES = {
+    "artifacts": "Look for the bytes that a registry points to.",
     "backup": "Create, list and check backups.",
     "config": "Check the configuration.",
     "probe": "Look whether the registry works, layer by layer.",

@@ -14,7 +14,9 @@ def stream_rows(connection: Connection, statement: str) -> Iterator[Row]:
     """
     with translated("reading rows"):
         cursor = SSCursor(connection)
-        cursor.execute(statement)
-        # Not closed on the way out of an error: closing reads the rest of the result.
-        yield from cursor.fetchall_unbuffered()
-        cursor.close()
+        try:
+            cursor.execute(statement)
+            yield from cursor.fetchall_unbuffered()
+        finally:
+            # Closing the cursor would read the rest of the result, however long it is.
+            cursor.connection = None  # type: ignore[assignment] # as PyMySQL's own close leaves it

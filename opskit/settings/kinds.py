@@ -62,6 +62,13 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    parts = urlsplit(_http_url(value))
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("must be https://host[:port], without a path")
+    return value.rstrip("/")
+
+
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 RegistryName = Annotated[str, AfterValidator(_registry_name)]
 File = Annotated[Path, BeforeValidator(_not_empty), PlainSerializer(str)]
@@ -70,3 +77,4 @@ Count = Annotated[Whole, Field(ge=0)]
 Port = Annotated[Whole, Field(ge=1, le=65_535)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origin = Annotated[str, AfterValidator(_origin)]

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from opskit.errors import ConfigurationError, UsageError
 from opskit.settings.endpoints import Account, Database, GrpcEndpoint, HttpEndpoint, Server
-from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, RegistryName, StorageUrl, Whole
+from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, Origin, RegistryName, StorageUrl, Whole
 from opskit.settings.secret import reveal
 from opskit.settings.section import Section
 from opskit.settings.units import Duration, Size
@@ -104,6 +104,13 @@ class Retention(Section):
     min_redundancy: Annotated[Whole, Field(ge=1)] = 3
 
 
+class DataConnection(Section):
+    """The bucket that a data connection means, by the storage_key that artifacts name it with."""
+
+    storage_key: NonEmpty
+    bucket: NonEmpty
+
+
 class ArtifactStore(Section):
     """An object store that artifact URIs point to."""
 
@@ -117,19 +124,50 @@ class ArtifactStore(Section):
     secret_access_key: SecretStr | None = None
     secret_access_key_file: File | None = None
 
-    def read_access_key_id(self) -> str | None:
-        """Return the access key's id, read from its file where there is one."""
-        return reveal(self.access_key_id, self.access_key_id_file)
+    connections: tuple[DataConnection, ...] = ()
 
-    def read_secret_access_key(self) -> str | None:
-        """Return the secret access key, read from its file where there is one."""
-        return reveal(self.secret_access_key, self.secret_access_key_file)
+    def read_access_key(self) -> tuple[str, str] | None:
+        """Return the access key's id and its secret, read from their files where there are some; None without both."""
+        name = reveal(self.access_key_id, self.access_key_id_file)
+        secret = reveal(self.secret_access_key, self.secret_access_key_file)
+        return (name, secret) if name and secret else None
+
+
+class ArtifactHost(Section):
+    """A server that artifacts are on: documents, or images of an OCI registry."""
+
+    url: Origin
+    ca_file: File | None = None
+    token: SecretStr | None = None
+    token_file: File | None = None
+    user: NonEmpty | None = None
+    password: SecretStr | None = None
+    password_file: File | None = None
+
+    def read_token(self) -> str | None:
+        """Return the bearer token, read from its file where there is one."""
+        return reveal(self.token, self.token_file)
+
+    def read_login(self) -> tuple[str, str] | None:
+        """Return user and password, where there is a user."""
+        return (self.user, reveal(self.password, self.password_file) or "") if self.user else None
+
+
+class ArtifactMount(Section):
+    """Where this machine has what `file:` or `pvc:` URIs mean."""
+
+    uri: Annotated[str, Field(pattern=r"^(file:///|pvc://[a-z0-9])[^?#]*$")]
+    path: Annotated[str, Field(pattern=r"^/")]
 
 
 class Artifacts(Section):
-    """The stores in which registered artifacts are looked for."""
+    """Where registered artifacts are looked for; nothing else is ever contacted."""
 
     stores: tuple[ArtifactStore, ...] = ()
+    hosts: tuple[ArtifactHost, ...] = ()
+    mounts: tuple[ArtifactMount, ...] = ()
+    workers: Annotated[Whole, Field(ge=1, le=64)] = 8
+    max_unknown: Count = 0
 
 
 class Probe(Section):

@@ -31,14 +31,16 @@ def connect_s3(
     ca_file: Path | None = None,
     path_style: bool = False,
     max_attempts: int = 5,
+    access_key: tuple[str, str] | None = None,
+    direct: bool = False,
 ) -> "S3Client":
-    """Return a client with credentials from boto3's own chain; nothing is asked of the store yet.
+    """Return a client with this access key and its secret, else boto3's own chain; nothing is asked of the store yet.
 
     TLS is always verified: against `ca_file` alone where one is given, else against AWS_CA_BUNDLE or the
-    authorities that botocore ships.
+    authorities that botocore ships. `direct`: whatever the environment says of proxies and endpoints is ignored.
     """
     _check_ca_file(ca_file)
-    config = Config(
+    config = Config(  # type: ignore[call-arg] # the stubs lack ignore_configured_endpoint_urls
         signature_version="s3v4",
         s3={"addressing_style": "path" if path_style else "auto"},
         retries={"mode": "standard", "total_max_attempts": max_attempts},
@@ -50,6 +52,8 @@ def connect_s3(
         # The CRC checksums that boto3 sends since 1.36 are unknown to older Ceph, MinIO and ODF.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        proxies={} if direct else None,
+        ignore_configured_endpoint_urls=direct,
     )
     try:
         with translated("cannot use S3"):
@@ -58,6 +62,8 @@ def connect_s3(
                 endpoint_url=endpoint_url,
                 region_name=region,
                 verify=str(ca_file) if ca_file else None,
+                aws_access_key_id=access_key[0] if access_key else None,
+                aws_secret_access_key=access_key[1] if access_key else None,
                 config=config,
             )
     except ValueError as error:  # botocore's word on an endpoint that is no URL

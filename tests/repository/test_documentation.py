@@ -46,7 +46,9 @@ def test_every_key_of_the_configuration_is_documented_and_no_other() -> None:
 
 def test_documented_defaults_are_those_in_force() -> None:
     effective = Settings().model_dump(mode="json")
-    rows = re.findall(r"^\| `(backup|rehearse|retention|probe)\.(\w+)` \| `([^`]+)` \|", CONFIGURATION, re.MULTILINE)
-    assert len(rows) == 17
+    rows = re.findall(
+        r"^\| `(artifacts|backup|rehearse|retention|probe)\.(\w+)` \| `([^`]+)` \|", CONFIGURATION, re.MULTILINE
+    )
+    assert len(rows) == 19
     for section, key, default in rows:
         assert str(effective[section][key]).lower() == default.lower(), f"{section}.{key}"

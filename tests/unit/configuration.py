@@ -68,9 +68,18 @@ EVERYTHING: dict[str, Any] = {
                 "ca_file": "/etc/opskit/ca.crt",
                 "access_key_id": SECRET,
                 "secret_access_key": SECRET,
+                "connections": [{"storage_key": "aws-connection-models", "bucket": "models"}],
             },
             {"access_key_id_file": "/run/id", "secret_access_key_file": "/run/secret"},
-        ]
+        ],
+        "hosts": [
+            {"url": "https://quay.io", "ca_file": "/etc/opskit/ca.crt", "user": "robot", "password": SECRET},
+            {"url": "https://*.example.com", "token": SECRET},
+            {"url": "https://models.example.com", "token_file": "/run/token", "password_file": "/run/password"},
+        ],
+        "mounts": [{"uri": "pvc://models", "path": "/mnt/models"}],
+        "workers": 4,
+        "max_unknown": 5,
     },
     "probe": {
         "deadline": "4s",

@@ -1,0 +1,71 @@
+"""What is learned of a folder while its objects go by, in the order of their keys."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from opskit.artifacts.bucket import Stored
+from opskit.artifacts.verdict import Fingerprint
+
+# A folder with more is no model: it is known to be there, and is not read to its end.
+LARGEST = 10_000
+_ARCHIVED_REMEMBERED = 20
+
+
+@dataclass(slots=True)
+class Folder:
+    """The objects below one prefix that went by so far; with `whole` each of them counts, else the first live one."""
+
+    prefix: str
+    whole: bool
+    first: Stored | None = None
+    objects: int = 0
+    size: int = 0
+    modified: str = ""
+    files: list[tuple[str, int]] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def add(self, stored: Stored) -> None:
+        """Take the next object."""
+        self.objects += 1
+        if self.first is None and stored.live:
+            self.first = stored
+        if stored.archived and len(self.archived) < _ARCHIVED_REMEMBERED:
+            self.archived.append(stored.key)
+        if self.whole and not stored.key.endswith("/"):
+            name = stored.key.removeprefix(self.prefix)
+            self.files.append((name, stored.size))
+            self.size += stored.size
+            self.modified = max(self.modified, stored.modified)
+            self._digest.update(f"{name}\0{stored.etag}\0{stored.size}\n".encode())
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it has more objects than are read."""
+        return self.objects >= LARGEST
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that follows would change what is said of it."""
+        return self.first is not None and (not self.whole or self.too_large)
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """What the folder is known by; None if nothing in it is live."""
+        if self.first is None:
+            return None
+        if self.whole and not self.too_large:
+            return Fingerprint("whole", self._digest.hexdigest()[:32], self.size, len(self.files), self.modified)
+        return fingerprint_of(self.first, "first")
+
+
+def fingerprint_of(stored: Stored, scope: str = "object") -> Fingerprint:
+    """Return what one object is known by."""
+    return Fingerprint(
+        "first" if scope == "first" else "object",
+        stored.etag,
+        stored.size,
+        1,
+        stored.modified,
+        stored.version_id,
+    )

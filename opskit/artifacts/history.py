@@ -1,0 +1,99 @@
+"""What has become of each artifact since the report before: newly missing, recovered, replaced, and since when."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import xxhash
+
+from opskit.artifacts.report import Record
+from opskit.artifacts.verdict import GONE, VERDICTS
+
+_INDEX_BITS: Final = 40
+
+
+class _Entry(NamedTuple):
+    verdict: str
+    since: int
+    pointer: int
+    baseline: int
+
+
+class Former:
+    """The report before, as far as it is compared: some thirty bytes an artifact, for millions of them.
+
+    The baseline is the first fingerprint that was seen of an artifact as it is registered now. It is kept from report
+    to report, so that replaced bytes stay replaced until somebody updates the artifact in the registry.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        order: list[int] = []
+        self._verdicts, self._since = array("B"), array("q")
+        self._pointers, self._baselines = array("Q"), array("Q")
+        for index, record in enumerate(records):
+            order.append(int(record["artifact_id"]) << _INDEX_BITS | index)
+            self._verdicts.append(VERDICTS.index(record["verdict"]))
+            self._since.append(int(datetime.fromisoformat(record["since"]).timestamp()))
+            self._pointers.append(_pointer(record))
+            self._baselines.append(int(record["baseline"] or "0", 16))
+        order.sort()
+        self._ids = array("q", (each >> _INDEX_BITS for each in order))
+        self._order = array("q", (each & ((1 << _INDEX_BITS) - 1) for each in order))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def find(self, artifact_id: int) -> _Entry | None:
+        """Return what is known of an artifact."""
+        position = bisect_left(self._ids, artifact_id)
+        if position == len(self._ids) or self._ids[position] != artifact_id:
+            return None
+        index = self._order[position]
+        verdict = VERDICTS[self._verdicts[index]]
+        return _Entry(verdict, self._since[index], self._pointers[index], self._baselines[index])
+
+
+def compared(records: Iterable[Record], former: Former, now: datetime) -> Iterator[Record]:
+    """Yield each record with what has become of it; with an empty report before, nothing is new."""
+    moment = now.astimezone(UTC)
+    for record in records:
+        before = former.find(record["artifact_id"])
+        gone = record["verdict"] in GONE
+        fingerprint = _fingerprint(record)
+        same_pointer = before is not None and before.pointer == _pointer(record)
+        baseline = before.baseline if before is not None and same_pointer else 0
+        comparable = baseline and fingerprint and baseline % 4 == fingerprint % 4
+        # The first run with --layout knows more than those without: the whole folder instead of its first object.
+        kept = fingerprint if fingerprint % 4 > baseline % 4 else baseline
+        since = moment
+        if before is not None and before.verdict == record["verdict"]:
+            since = datetime.fromtimestamp(before.since, UTC)
+        yield record | {
+            "since": since.isoformat(timespec="seconds"),
+            "was": before.verdict if before is not None else None,
+            "newly_missing": bool(gone and len(former) and (before is None or before.verdict not in GONE)),
+            "recovered": bool(before and before.verdict in GONE and record["verdict"] == "present"),
+            "changed": bool(comparable and baseline != fingerprint),
+            "baseline": f"{kept:016x}",
+        }
+
+
+def _pointer(record: Record) -> int:
+    """Return a digest of how the artifact is registered: whoever updates it means the bytes of that moment."""
+    text = "\0".join(str(record[name]) for name in ("uri", "storage_key", "storage_path", "updated"))
+    return xxhash.xxh64_intdigest(text.encode(errors="replace"))
+
+
+def _fingerprint(record: Record) -> int:
+    """Return a digest of the bytes' fingerprint, whose last two bits tell of what it is; 0 for none.
+
+    A whole folder and its first object cannot be compared. When something was modified is left out: the same bytes,
+    restored or copied, are the same.
+    """
+    known = record["fingerprint"]
+    if not known or not known["tag"]:
+        return 0
+    scope = ("object", "first", "whole").index(known["scope"]) + 1
+    return xxhash.xxh64_intdigest(f"{known['tag']}\0{known['size']}".encode()) & ~3 | scope

@@ -1,0 +1,161 @@
+"""The report on every artifact, one line each, and its summary: `<registry>/artifacts/<time>.json.zst` and `.json`.
+
+The report is one JSON document whose records stand on lines of their own, so that it is written and read as a stream.
+The summary is stored last: a report without one was not finished.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from opskit import __version__
+from opskit.artifacts.verdict import GONE, VERDICTS, Finding
+from opskit.backup.stages import compressed, decompressed, lines
+from opskit.errors import CorruptError, NotFoundError
+from opskit.registry.inventory import Pointer
+from opskit.storage import Storage
+
+Record = dict[str, Any]
+
+FORMAT: Final = 1
+_SUMMARY = re.compile(r"\d{8}T\d{6}Z\.json")
+# Name, URI and properties are of the database's TEXT and MEDIUMTEXT; no finding is longer.
+_LONGEST_RECORD = 64 * 1024 * 1024
+_COMPRESSION_LEVEL = 6
+_SHOWN = 1_000
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run found, in numbers; `findings` are the first records that somebody should read."""
+
+    registry: str
+    time: str
+    source: str
+    layout: bool
+    live_only: bool
+    artifacts: int = 0
+    archived: int = 0
+    verdicts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERDICTS, 0))
+    layout_failures: int = 0
+    layout_warnings: int = 0
+    newly_missing: int = 0
+    recovered: int = 0
+    changed: int = 0
+    compared_with: str | None = None
+    run_id: str | None = None
+    format: int = FORMAT
+    opskit_version: str = __version__
+    finished: str = ""
+    findings: list[Record] = field(default_factory=list)
+    findings_left_out: int = 0
+
+    @property
+    def gone(self) -> int:
+        """Artifacts whose bytes are known not to be there."""
+        return sum(self.verdicts.get(verdict, 0) for verdict in GONE)
+
+    @property
+    def found_problems(self) -> bool:
+        """Whether anything is gone, cannot be served, or was replaced."""
+        return bool(self.gone or self.layout_failures or self.changed)
+
+    def count(self, record: Record) -> None:
+        """Take one record, compared with the report before."""
+        self.artifacts += 1
+        self.archived += record["archived"]
+        self.verdicts[record["verdict"]] += 1
+        self.layout_failures += bool(record["failures"])
+        self.layout_warnings += bool(record["warnings"])
+        self.newly_missing += record["newly_missing"]
+        self.recovered += record["recovered"]
+        self.changed += record["changed"]
+        if record["verdict"] != "present" or record["failures"] or record["warnings"] or record["changed"]:
+            if len(self.findings) < _SHOWN:
+                self.findings.append(record)
+            else:
+                self.findings_left_out += 1
+
+
+def record_of(pointer: Pointer, finding: Finding) -> Record:
+    """Return what is stored of one artifact."""
+    known = asdict(pointer) | {"archived": pointer.archived}
+    return known | {
+        "verdict": finding.verdict,
+        "detail": finding.detail,
+        "fingerprint": asdict(finding.fingerprint) if finding.fingerprint else None,
+        "failures": list(finding.failures),
+        "warnings": list(finding.warnings),
+    }
+
+
+def time_name(moment: datetime) -> str:
+    """Return a moment as it stands in keys: `20261123T021500Z`."""
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def report_key(registry: str, time: str) -> str:
+    """Return the storage key of a report."""
+    return f"{registry}/artifacts/{time}.json.zst"
+
+
+def summary_key(registry: str, time: str) -> str:
+    """Return the storage key of a report's summary."""
+    return f"{registry}/artifacts/{time}.json"
+
+
+def put_records(storage: Storage, key: str, head: Mapping[str, object], records: Iterable[Record]) -> None:
+    """Store records as they come; if they break off, nothing is stored. `ObjectExistsError` if the key is taken."""
+
+    def text() -> Iterator[bytes]:
+        yield json.dumps(head)[:-1].encode() + b', "artifacts": ['
+        separator = b"\n"
+        for record in records:
+            yield separator + json.dumps(record, ensure_ascii=False).encode(errors="replace")
+            separator = b",\n"
+        yield b"\n]}\n"
+
+    storage.put(key, compressed(text(), _COMPRESSION_LEVEL), if_absent=True)
+
+
+def get_records(storage: Storage, key: str) -> Iterator[Record]:
+    """Yield the records of a stored report; `CorruptError` if it is none, or is not whole."""
+    content = lines(decompressed(storage.get(key)), _LONGEST_RECORD)
+    next(content, b"")
+    for line in content:
+        if line == b"]}":
+            return
+        try:
+            record = json.loads(line.removesuffix(b","))
+        except (ValueError, RecursionError) as error:
+            raise CorruptError(f"{key} is damaged: a line is no record") from error
+        if not isinstance(record, dict):
+            raise CorruptError(f"{key} is damaged: a line is no record")
+        yield record
+    raise CorruptError(f"{key} is damaged: it ends too early")
+
+
+def put_summary(storage: Storage, summary: Summary) -> None:
+    """Store the summary beside its report."""
+    content = json.dumps(asdict(summary), ensure_ascii=False, indent=1).encode(errors="replace")
+    storage.put(summary_key(summary.registry, summary.time), [content, b"\n"], if_absent=True)
+
+
+def newest_summary(storage: Storage, registry: str) -> Summary | None:
+    """Return the newest summary of a registry, None if it was never verified or the summary cannot be read."""
+    prefix = f"{registry}/artifacts/"
+    names = [each.key.removeprefix(prefix) for each in storage.list(prefix)]
+    times = [name.removesuffix(".json") for name in names if _SUMMARY.fullmatch(name)]
+    return read_summary(storage, registry, max(times)) if times else None
+
+
+def read_summary(storage: Storage, registry: str, time: str) -> Summary | None:
+    """Return one summary, None if there is none or it is not one."""
+    try:
+        document = json.loads(b"".join(storage.get(summary_key(registry, time))))
+        return Summary(**document)
+    except (NotFoundError, ValueError, TypeError, RecursionError):
+        return None

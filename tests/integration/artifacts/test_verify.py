@@ -1,0 +1,354 @@
+"""What a verification says of each artifact, what it stores, and what it tells of the time since the one before."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from opskit.artifacts.report import Record, Summary, get_records, newest_summary, report_key, time_name
+from opskit.artifacts.search import Options, Places, find_all
+from opskit.artifacts.stores import Store, Stores
+from opskit.artifacts.verdict import Finding
+from opskit.artifacts.verify import verify
+from opskit.backup.stages import decompressed
+from opskit.registry.inventory import Pointer
+from opskit.storage.directory import DirectoryStorage
+from sandbox.s3 import S3Server
+from tests.integration.artifacts.buckets import store_of
+from tests.integration.artifacts.registered import registered
+from tests.wire import Answer, Request, Upstream, Wire, answer, recorded, refused
+
+START = datetime(2026, 11, 24, 5, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+def bucket(moto: S3Server, bucket_name: str) -> str:
+    return moto.make_bucket(bucket_name)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> DirectoryStorage:
+    return DirectoryStorage(tmp_path)
+
+
+@pytest.fixture
+def wire(moto: S3Server) -> Iterator[Wire]:
+    with recorded(moto.service.port) as wire:
+        yield wire
+
+
+def put(server: S3Server, bucket: str, key: str, body: bytes = b"x", **options: str) -> None:
+    client = server.client()
+    client.put_object(Bucket=bucket, Key=key, Body=body, **options)  # type: ignore[arg-type] # StorageClass and the like
+    client.close()
+
+
+def said(store: Store, *uris: str, options: Options = Options()) -> dict[str, Finding]:
+    """The findings for some URIs."""
+    pointers = [registered(number, uri) for number, uri in enumerate(uris, start=1)]
+    return {each.uri: finding for each, finding in find_all(pointers, Places(Stores([store])), options)}
+
+
+def verdicts(store: Store, *uris: str, options: Options = Options()) -> list[str]:
+    return [finding.verdict for finding in said(store, *uris, options=options).values()]
+
+
+# Verdicts
+
+
+def test_store_is_chosen_by_its_endpoint_in_either_encoding(moto: S3Server, bucket: str) -> None:
+    put(moto, bucket, "models/a")
+    encoded = moto.endpoint.replace(":", "%3A").replace("/", "%2F")
+    store = store_of(moto, aliases=("https://s3.internal",))
+    uris = [
+        f"s3://{bucket}/models/a",
+        f"s3://{bucket}/models/a?endpoint={moto.endpoint}&defaultRegion=us-east-1",
+        f"s3://{bucket}/models/a?endpoint={encoded}/&defaultRegion=us-east-1",
+        f"s3://{bucket}/models/a?endpoint=https://S3.INTERNAL:443",
+        f"s3://{bucket}/models/a?endpoint=https://evil.example",
+    ]
+    assert verdicts(store, *uris) == ["present"] * 4 + ["endpoint-not-allowed"]
+
+
+def test_bucket_outside_the_store_s_list_is_not_asked_for(moto: S3Server, wire: Wire, bucket: str) -> None:
+    store = store_of(moto, endpoint=wire.endpoint, buckets=("other",))
+    uris = (f"s3://{bucket}/models/a", f"s3://{bucket}/models/a?endpoint={wire.endpoint}")
+    assert verdicts(store, *uris) == ["endpoint-not-allowed"] * 2
+    assert wire.requests == []
+
+
+def test_every_kind_of_absence_has_its_own_word(moto: S3Server, bucket: str) -> None:
+    put(moto, bucket, "models/there/x")
+    put(moto, bucket, "models/marker/", b"")
+    put(moto, bucket, "models/hollow/x", b"")
+    put(moto, bucket, "models/foobar/x")
+    uris = [f"s3://{bucket}/models/{name}" for name in ("there", "marker", "hollow", "foo", "nothing")]
+    found = said(store_of(moto), *uris, "s3://no-such-bucket-anywhere/x", "hf://org/model", "models/a")
+    assert [finding.verdict for finding in found.values()] == [
+        "present",
+        "empty",
+        "empty",
+        "sibling-only",
+        "missing",
+        "bucket-missing",
+        "unsupported",
+        "malformed",
+    ]
+    assert "models/foobar/x" in found[f"s3://{bucket}/models/foo"].detail
+
+
+def test_delete_marker_is_told_from_absence(moto: S3Server, bucket: str) -> None:
+    client = moto.client()
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("models/object", "models/folder/x"):
+        put(moto, bucket, key)
+        client.delete_object(Bucket=bucket, Key=key)
+    uris = [f"s3://{bucket}/models/{name}" for name in ("object", "folder", "never")]
+    assert verdicts(store_of(moto), *uris) == ["deleted", "deleted", "missing"]
+
+
+def test_archived_tiers_are_not_present_unless_restored(moto: S3Server, bucket: str) -> None:
+    put(moto, bucket, "a/glacier", StorageClass="GLACIER")
+    put(moto, bucket, "a/instant", StorageClass="GLACIER_IR")
+    put(moto, bucket, "a/restored", StorageClass="DEEP_ARCHIVE")
+    moto.client().restore_object(Bucket=bucket, Key="a/restored", RestoreRequest={"Days": 1})
+    moto.client().head_object(Bucket=bucket, Key="a/restored")  # moto restores at the second look
+    uris = [f"s3://{bucket}/a/{name}" for name in ("glacier", "instant", "restored")]
+    assert verdicts(store_of(moto), *uris) == ["archived-tier", "present", "present"]
+    assert verdicts(store_of(moto), f"s3://{bucket}/a", options=Options(layout=True)) == ["archived-tier"]
+
+
+def test_intelligent_tiering_is_asked_for_with_deep_only(moto: S3Server, bucket: str) -> None:
+    put(moto, bucket, "a", StorageClass="INTELLIGENT_TIERING")
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        found = upstream(request)
+        if request.method == "HEAD":
+            found.headers["x-amz-archive-status"] = "DEEP_ARCHIVE_ACCESS"
+        return found
+
+    with recorded(moto.service.port) as wire:
+        wire.answering = answering
+        store = store_of(moto, endpoint=wire.endpoint)
+        assert verdicts(store, f"s3://{bucket}/a") == ["present"]
+        assert verdicts(store, f"s3://{bucket}/a", options=Options(deep=True)) == ["archived-tier"]
+
+
+# Faults
+
+
+def test_endpoint_that_is_down_says_nothing_of_any_artifact(moto: S3Server) -> None:
+    store = store_of(moto, endpoint="http://127.0.0.1:9")
+    assert verdicts(store, "s3://models/a", "s3://models/b", "s3://other/c") == ["unreachable"] * 3
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken", "InvalidAccessKeyId"])
+def test_refused_credentials_are_no_absence(moto: S3Server, wire: Wire, bucket: str, code: str) -> None:
+    put(moto, bucket, "a")
+    wire.answering = lambda _request, _upstream: refused(403, code)
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/a", f"s3://{bucket}/b") == ["denied"] * 2
+
+
+def test_one_bucket_denied_leaves_the_others(moto: S3Server, wire: Wire, bucket: str) -> None:
+    put(moto, bucket, "a")
+    other = moto.make_bucket(f"{bucket}-other")
+    wire.answering = lambda request, upstream: (
+        refused(403, "AccessDenied") if request.path.startswith(f"/{other}") else upstream(request)
+    )
+    store = store_of(moto, endpoint=wire.endpoint)
+    assert verdicts(store, f"s3://{bucket}/a", f"s3://{other}/a") == ["present", "denied"]
+
+
+def test_throttling_is_waited_out(moto: S3Server, wire: Wire, bucket: str) -> None:
+    put(moto, bucket, "a")
+    left = [refused(503, "SlowDown"), refused(503, "SlowDown")]
+    wire.answering = lambda request, upstream: left.pop() if left else upstream(request)
+    store = store_of(moto, endpoint=wire.endpoint, max_attempts=4)
+    assert verdicts(store, f"s3://{bucket}/a", f"s3://{bucket}/b") == ["present", "missing"]
+
+
+@pytest.mark.parametrize("damage", ["503", "cut", "without its end", "empty"])
+def test_listing_that_fails_in_the_middle_makes_nothing_missing(
+    moto: S3Server, wire: Wire, bucket: str, damage: str
+) -> None:
+    put(moto, bucket, "a")
+    put(moto, bucket, "c")
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        if request.method == "HEAD":
+            return upstream(request)
+        if damage == "503":
+            return refused(503, "InternalError")
+        found = upstream(request)
+        if damage == "empty":
+            return answer(200, "")
+        if damage == "without its end":
+            return answer(200, found.body.decode().partition("<Contents>")[0])
+        return found.cut(after=len(found.body) // 2)
+
+    wire.answering = answering
+    found = said(store_of(moto, endpoint=wire.endpoint), *(f"s3://{bucket}/{each}" for each in "abc"))
+    assert {finding.verdict for finding in found.values()} == {"unreachable"}
+
+
+def test_store_out_of_order_is_asked_for_each_location(moto: S3Server, wire: Wire, bucket: str) -> None:
+    for key in "abc":
+        put(moto, bucket, key)
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        found = upstream(request)
+        parts = found.body.decode().split("<Contents>")
+        if request.method == "HEAD" or len(parts) < 3:
+            return found
+        # The last object first; what follows the last stays at the end.
+        last, _, tail = parts[-1].rpartition("</Contents>")
+        items = [*(part.rpartition("</Contents>")[0] for part in parts[1:-1]), last]
+        mixed = "".join(f"<Contents>{item}</Contents>" for item in reversed(items))
+        return answer(200, parts[0] + mixed + tail)
+
+    wire.answering = answering
+    uris = [f"s3://{bucket}/{key}" for key in ("a", "b", "c", "d")]
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), *uris) == ["present"] * 3 + ["missing"]
+    assert len(wire.sent("HEAD")) == 4
+
+
+def test_folder_that_a_listing_hides_is_present_all_the_same(moto: S3Server, wire: Wire, bucket: str) -> None:
+    put(moto, bucket, "a/x")
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        found = upstream(request)
+        if request.query.get("prefix") == [""]:
+            start, _, end = found.body.decode().partition("<Contents>")
+            text = start + end.partition("</Contents>")[2]
+            return answer(200, text.replace("<KeyCount>1<", "<KeyCount>0<"))
+        return found
+
+    wire.answering = answering
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/a") == ["present"]
+
+
+def test_key_of_one_store_never_goes_to_another(moto: S3Server, bucket: str) -> None:
+    put(moto, bucket, "a")
+    with recorded(moto.service.port) as one, recorded(moto.service.port) as other:
+        stores = [
+            store_of(moto, endpoint=one.endpoint, access_key=lambda: ("KEYOFONE", "secret-one")),
+            store_of(moto, endpoint=other.endpoint, access_key=lambda: ("KEYOFOTHER", "secret-other")),
+        ]
+        uris = [f"s3://{bucket}/{key}?endpoint={wire.endpoint}" for wire in (one, other) for key in ("a", "b")]
+        list(find_all([registered(1, uri) for uri in uris], Places(Stores(stores))))
+        assert {"KEYOFONE" in each.headers["Authorization"] for each in one.requests} == {True}
+        assert {"KEYOFOTHER" in each.headers["Authorization"] for each in other.requests} == {True}
+
+
+def test_environment_says_neither_proxy_nor_endpoint(
+    moto: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(moto, bucket, "a")
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert verdicts(store_of(moto), f"s3://{bucket}/a") == ["present"]
+
+
+# Reports
+
+
+def verified(
+    moto: S3Server, storage: DirectoryStorage, pointers: list[Pointer], *, day: int = 0, layout: bool = True
+) -> tuple[Summary, dict[int, Record]]:
+    told: list[Record] = []
+    summary = verify(
+        pointers,
+        Places(Stores([store_of(moto)])),
+        storage,
+        Summary("registry", time_name(START + timedelta(days=day)), "database", layout=layout, live_only=False),
+        Options(layout=layout),
+        listeners=[told.append],
+    )
+    assert list(get_records(storage, report_key("registry", summary.time))) == told
+    return summary, {record["artifact_id"]: record for record in told}
+
+
+def test_report_tells_what_is_new_since_the_one_before(moto: S3Server, storage: DirectoryStorage, bucket: str) -> None:
+    for name in ("stays", "goes", "swapped"):
+        put(moto, bucket, f"models/{name}/x", name.encode())
+    names = ["stays", "goes", "swapped", "comes"]
+    pointers = [registered(number, f"s3://{bucket}/models/{name}") for number, name in enumerate(names)]
+    summary, found = verified(moto, storage, pointers)
+    assert (summary.newly_missing, summary.recovered, summary.changed) == (0, 0, 0)
+    assert [found[number]["verdict"] for number in range(4)] == ["present", "present", "present", "missing"]
+
+    moto.client().delete_object(Bucket=bucket, Key="models/goes/x")
+    put(moto, bucket, "models/swapped/x", b"another")
+    put(moto, bucket, "models/comes/x")
+    summary, found = verified(moto, storage, pointers, day=1)
+    assert (summary.newly_missing, summary.recovered, summary.changed) == (1, 1, 1)
+    assert found[1]["newly_missing"]
+    assert found[3]["recovered"]
+    assert found[2]["changed"]
+    assert summary.found_problems
+    assert summary.compared_with == time_name(START)
+
+    # What was replaced stays replaced, and what is missing is missing since the day on which that was seen.
+    summary, found = verified(moto, storage, pointers, day=2)
+    assert (summary.newly_missing, summary.recovered, summary.changed) == (0, 0, 1)
+    assert found[1]["since"] == (START + timedelta(days=1)).isoformat()
+
+    # Until somebody updates the artifact: then the new bytes are those that are meant.
+    pointers[2] = registered(2, f"s3://{bucket}/models/swapped", updated=2)
+    summary, found = verified(moto, storage, pointers, day=3)
+    assert summary.changed == 0
+
+
+def test_fingerprint_of_a_whole_folder_sees_every_object(
+    moto: S3Server, storage: DirectoryStorage, bucket: str
+) -> None:
+    put(moto, bucket, "models/a/1", b"one")
+    put(moto, bucket, "models/a/2", b"two")
+    pointers = [registered(1, f"s3://{bucket}/models/a")]
+    _, found = verified(moto, storage, pointers)
+    assert found[1]["fingerprint"]["objects"] == 2
+    put(moto, bucket, "models/a/2", b"owt")
+    summary, _ = verified(moto, storage, pointers, day=1)
+    assert summary.changed == 1
+    # Without --layout only the first object is seen, and nothing is said of the rest.
+    summary, _ = verified(moto, storage, pointers, day=2, layout=False)
+    assert summary.changed == 0
+    summary, _ = verified(moto, storage, pointers, day=3)
+    assert summary.changed == 1
+
+
+def test_summary_holds_the_numbers_and_the_report_is_one_json_document(
+    moto: S3Server, storage: DirectoryStorage, bucket: str
+) -> None:
+    pointers = [registered(1, f's3://{bucket}/é\\"x'), registered(2, "hf://x", model_state="ARCHIVED")]
+    summary, _ = verified(moto, storage, pointers)
+    assert newest_summary(storage, "registry") == summary
+    assert summary.verdicts["missing"] == 1
+    assert summary.archived == 1
+    document = json.loads(b"".join(decompressed(storage.get(report_key("registry", summary.time)))))
+    assert [each["verdict"] for each in document["artifacts"]] == ["missing", "unsupported"]
+    assert document["registry"] == "registry"
+
+
+def test_run_that_breaks_off_leaves_neither_report_nor_summary(moto: S3Server, storage: DirectoryStorage) -> None:
+    def pointers() -> Iterator[Pointer]:
+        yield registered(1, "hf://x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verified(moto, storage, pointers())  # type: ignore[arg-type] # anything that can be gone through
+    assert list(storage.list()) == []
+
+
+def test_damaged_report_is_no_reason_to_stop_looking(
+    moto: S3Server, storage: DirectoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    summary, _ = verified(moto, storage, [registered(1, "hf://x")])
+    key = report_key("registry", summary.time)
+    storage.delete([key])
+    storage.put(key, [b"no report"])
+    summary, _ = verified(moto, storage, [registered(1, "hf://x")], day=1)
+    assert summary.compared_with is None
+    assert "cannot be compared" in caplog.text
