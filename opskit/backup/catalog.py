@@ -139,6 +139,8 @@ def find(storage: Storage, registry: str, reference: str) -> Manifest:
 
     Only folders with a manifest count. `NotFoundError` if there is none, `UsageError` if there are several.
     """
+    if not reference:
+        raise UsageError("no backup is named", hint="give an id, a prefix of one, or latest")
     if layout.is_backup_id(reference):
         return read_manifest(storage, registry, reference)
     complete = [id_ for id_, folder in _folders(storage, registry).items() if layout.MANIFEST in folder.objects]

@@ -162,6 +162,7 @@ def _manifest(
             mlmd_versions=facts.mlmd_versions,
             migration_version=facts.migration_version,
             dirty=facts.dirty,
+            problems=facts.problems,
             dangling=rows.dangling,
         ),
         snapshot=SnapshotEntry(

@@ -102,7 +102,7 @@ class ProgramEntry(_Part):
 
 
 class Database(_Part):
-    """The database that was saved, and the registry in it."""
+    """The database that was saved, and the registry in it; `problems` are what would keep that from starting."""
 
     name: Identifier
     product: Literal["MySQL", "MariaDB"]
@@ -113,6 +113,7 @@ class Database(_Part):
     mlmd_versions: tuple[int, ...] = ()
     migration_version: int | None = None
     dirty: bool = False
+    problems: tuple[str, ...] = ()
     dangling: dict[str, Count] = {}
 
 

@@ -16,18 +16,15 @@ from opskit.cli.options import Group
 from opskit.cli.outcomes import for_each_registry
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_age, human_seconds, human_size
+from opskit.cli.rehearse import rehearse
+from opskit.cli.text import human_age, human_size
 from opskit.errors import CorruptError, UsageError
 from opskit.mysql.snapshot import LEVELS, Level
-from opskit.restore.rehearse import rehearse as rehearse_backup
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,
     configured_storage,
     database_endpoint,
-    rehearsal_endpoint,
-    restore_endpoint,
-    restore_options,
 )
 
 
@@ -37,6 +34,7 @@ def backup() -> None:
 
 
 backup.add_command(diff)
+backup.add_command(rehearse)
 
 
 @backup.command()
@@ -100,6 +98,7 @@ def summary(manifest: Manifest) -> dict[str, object]:
         "tables": len(manifest.tables),
         "rows": manifest.rows,
         "bytes": manifest.stored_bytes,
+        "registry_problems": list(manifest.database.problems),
         "warnings": list(manifest.warnings),
     }
 
@@ -131,7 +130,7 @@ def list_(invocation: Invocation) -> None:
             [_row(registry, each, now) for registry, each in found],
             right=("ROWS", "STORED"),
         ),
-        *(f"{each.id}: {problem}" for _, each in found for problem in each.problems),
+        *(f"{each.id}: {problem}" for _, each in found for problem in _problems(each)),
         "" if found else f"no backups in {storage.url}",
     )
 
@@ -153,8 +152,18 @@ def _row(registry: str, each: Backup, now: datetime) -> tuple[object, ...]:
         human_size(each.stored_bytes),
         manifest.snapshot.consistency if manifest else "",
         each.rehearsal or "never",
-        each.state,
+        f"{each.state}, {unsound}" if (unsound := _unsound(each)) else each.state,
     )
+
+
+def _unsound(each: Backup) -> str:
+    """Say in a word what would keep the registry from starting on it."""
+    database = each.manifest and each.manifest.database
+    return "" if not database or not database.problems else "dirty" if database.dirty else "unsound"
+
+
+def _problems(each: Backup) -> tuple[str, ...]:
+    return each.problems + (each.manifest.database.problems if each.manifest else ())
 
 
 @backup.command()
@@ -236,43 +245,4 @@ def check(invocation: Invocation, backup_reference: str | None, every: bool) -> 
             for report in reports
         ),
         "" if reports else f"no backups of {name} in {storage.url}",
-    )
-
-
-@backup.command()
-@click.argument("backup_reference", metavar="BACKUP", default="latest")
-@click.option("--workers", type=click.IntRange(1, 64), help="Sessions that load side by side [backup.workers].")
-@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
-@pass_invocation
-def rehearse(invocation: Invocation, backup_reference: str, workers: int | None, lease_wait: timedelta) -> None:
-    """Really restore BACKUP into a scratch database, compare it, drop it, and keep the verdict beside the backup.
-
-    It runs on the server named by `rehearse:`, else on the live one, up to rehearse.max_bytes.
-    """
-    registry, settings = invocation.registry, invocation.settings
-    storage = configured_storage(settings)
-    manifest = find(storage, registry.name, backup_reference)
-    own = rehearsal_endpoint(registry)
-    options = replace(restore_options(settings, workers=workers), lease_wait_seconds=lease_wait.total_seconds())
-    with invocation.progress() as progress:
-        done = rehearse_backup(
-            own or restore_endpoint(registry),
-            storage,
-            manifest,
-            options,
-            beside=registry.mysql.database,
-            maximum_bytes=None if own else settings.rehearse.max_bytes,
-            progress=progress,
-        )
-    if done.problems:
-        raise CorruptError(
-            f"the rehearsal of {done.backup_id} failed: {'; '.join(done.problems)}",
-            hint="restore from another backup; the verdict is kept beside this one",
-        )
-    seconds = (done.finished - done.started).total_seconds()
-    invocation.show(
-        done,
-        f"backup {done.backup_id} was restored on {done.server}: {done.rows:,} rows, compared with the manifest, equal",
-        f"  as a registry it is sound; the scratch database is dropped; it took {human_seconds(seconds)}",
-        *(f"  dropped what an earlier rehearsal left: {name}" for name in done.removed),
     )

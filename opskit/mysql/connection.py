@@ -65,9 +65,15 @@ class Endpoint:
     ca_file: Path | None = None
     connect_timeout: float = CONNECT_TIMEOUT_SECONDS
     read_timeout: float = READ_TIMEOUT_SECONDS
+    unix_socket: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as it is shown."""
+        return str(self.unix_socket or f"{self.host}:{self.port}")
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}"
+        return f"{self.user}@{self.address}"
 
 
 class ServerError(OpskitError):
@@ -189,10 +195,11 @@ def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
     Never reconnects by itself, never sends several statements at once, and refuses `mysql_clear_password`
     unless the server's certificate was verified.
     """
-    with translated(f"connecting to MySQL at {endpoint.host}:{endpoint.port}"):
+    with translated(f"connecting to MySQL at {endpoint.address}"):
         connection = pymysql.connections.Connection(
             host=endpoint.host,
             port=endpoint.port,
+            unix_socket=str(endpoint.unix_socket) if endpoint.unix_socket else None,
             user=endpoint.user,
             password=endpoint.password,
             database=database,

@@ -28,6 +28,8 @@ MLMD_TABLES = frozenset(
     }
 )
 MIGRATIONS_TABLE = "schema_migrations"
+# The types of what every registry is there for; its server adds them when it first starts.
+REGISTRY_TYPES = frozenset({"kf.RegisteredModel", "kf.ModelVersion", "kf.ModelArtifact"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def read_facts(connection: Connection, tables: frozenset[str]) -> RegistryFacts:
     """Read flavour and versions from a database that holds `tables`.
 
     `problems` says what would stop the registry from starting: a dirty or half-done migration, missing tables,
-    an MLMDEnv without exactly one row.
+    an MLMDEnv without exactly one row, types that are not there.
     """
     if not tables & (MLMD_TABLES | {MIGRATIONS_TABLE}):
         return RegistryFacts("unknown")
@@ -59,6 +61,10 @@ def read_facts(connection: Connection, tables: frozenset[str]) -> RegistryFacts:
         versions = tuple(int(row[0]) for row in execute(connection, "SELECT schema_version FROM MLMDEnv"))
         if len(versions) != 1:
             problems.append(f"MLMDEnv has {len(versions)} rows instead of one")
+    if "Type" in tables:
+        types = {str(row[0]) for row in execute(connection, "SELECT name FROM Type")}
+        if absent := sorted(REGISTRY_TYPES - types):
+            problems.append(f"types are missing: {', '.join(absent)}")
     if flavour == "embedmd":
         rows = execute(connection, "SELECT version, dirty FROM schema_migrations")
         if len(rows) != 1:

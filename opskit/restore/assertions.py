@@ -7,14 +7,12 @@ from opskit.registry.integrity import count_dangling
 
 
 def registry_problems(connection: Connection, manifest: Manifest) -> list[str]:
-    """Return what is wrong with the restored database as a registry: the facts, and more dangling references.
+    """Return what is wrong with the restored database as a registry: its facts, and more dangling references.
 
     What the manifest itself tells (a backup of a dirty registry is taken, and marked) is a problem all the same: the
     registry would not start on it.
     """
     database = manifest.database
-    if database.flavour == "unknown":
-        return []
     tables = frozenset(table.name for table in manifest.tables)
     facts = read_facts(connection, tables)
     problems = list(facts.problems)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,8 +13,10 @@ from opskit.mysql.connection import Connection, Endpoint, connect, execute, quot
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
-from opskit.restore.run import Options, restore_under
+from opskit.restore.run import Options, additions, restore_under
 from opskit.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 # A lease that was lost while its run still cleans up: what is younger is left to that run.
 STALE_SECONDS = 600
@@ -50,12 +53,7 @@ def rehearse(
     registry's volume. Scratch databases that an earlier run left are dropped first. A verdict is stored for what
     the backup is guilty of (`CorruptError`); a server that fails is not the backup's fault, and raises.
     """
-    size = sum(table.data_bytes for table in manifest.tables)
-    if maximum_bytes is not None and size > maximum_bytes:
-        raise RefusedError(
-            f"the backup would take about {size:,} bytes on the live server, more than rehearse.max_bytes",
-            hint="give the registry a server of its own for rehearsals (rehearse:), or raise rehearse.max_bytes",
-        )
+    _refuse_more_than(maximum_bytes, manifest)
     started = datetime.now(UTC)
     wanted = replace(options, purpose="rehearse", beside=beside, into=None)
     problems: tuple[str, ...]
@@ -83,8 +81,25 @@ def rehearse(
     return rehearsal
 
 
+def _refuse_more_than(maximum_bytes: int | None, manifest: Manifest) -> None:
+    added = additions(manifest)
+    size = added.data_bytes + added.binlog_bytes
+    if maximum_bytes is not None and size > maximum_bytes:
+        raise RefusedError(
+            f"a rehearsal would add about {size:,} bytes to the live server, more than the {maximum_bytes:,} of"
+            " rehearse.max_bytes",
+            hint="give the registry a server of its own for rehearsals (rehearse:), use --sandbox where there is a"
+            " mysqld, or raise rehearse.max_bytes",
+        )
+
+
 def remove_stale(admin: Connection, beside: str, stale_seconds: float) -> list[str]:
-    """Drop scratch databases that an earlier rehearsal left, and nothing else; return their names."""
+    """Drop scratch databases that an earlier rehearsal left, and nothing else; return their names.
+
+    What bears such a name and no mark is not dropped but named in a warning.
+    """
+    for name in targets.unmarked(admin, beside):
+        logger.warning("database %s has a name as opskit makes it and no mark of opskit's: it stays", name)
     removed = []
     for each in targets.generated(admin, beside):
         if each.purpose == "rehearse" and each.age_seconds >= stale_seconds:

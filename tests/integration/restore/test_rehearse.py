@@ -1,0 +1,323 @@
+"""A rehearsal restores for real, finds what a backup is guilty of, and leaves nothing but its verdict."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from opskit.backup.catalog import list_backups, read_manifest
+from opskit.backup.create import create_backup
+from opskit.backup.manifest import Manifest, backup_key
+from opskit.errors import RefusedError, UnavailableError
+from opskit.mysql.connection import Endpoint
+from opskit.progress import NoProgress, Unit
+from opskit.restore import target as targets
+from opskit.restore.rehearse import STALE_SECONDS, Rehearsal
+from opskit.restore.rehearse import rehearse as rehearse_backup
+from opskit.restore.run import Options, restore
+from opskit.storage.directory import DirectoryStorage
+from sandbox.server import OwnServer, Server
+from tests.endpoints import endpoint
+from tests.integration.restore.conftest import REGISTRY
+from tests.integration.restore.databases import beside, content
+
+
+class Damage:
+    """A backup as somebody who can write the bucket may leave it: changed, and the digests fixed up."""
+
+    def __init__(self, storage: DirectoryStorage, manifest: Manifest, folder: Path) -> None:
+        self.storage = storage
+        self.manifest = manifest
+        self.folder = folder / "backups" / manifest.registry / manifest.id
+        self.document: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text())
+
+    def table(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(each for each in self.document["tables"] if each["name"] == name)
+        return found
+
+    def chunk(self, table: str) -> str:
+        name: str = self.table(table)["chunks"][0]["name"]
+        return name
+
+    def read(self, name: str) -> bytes:
+        return zstandard.ZstdDecompressor().decompressobj().decompress((self.folder / name).read_bytes())
+
+    def write(self, name: str, content: bytes) -> None:
+        stored = zstandard.ZstdCompressor().compress(content)
+        (self.folder / name).write_bytes(stored)
+        entry = next(each for each in self.document["files"] if each["name"] == name)
+        entry |= {"bytes": len(stored), "sha256": hashlib.sha256(stored).hexdigest()}
+
+    def forget(self, table: str) -> None:
+        entry = self.table(table)
+        names = {entry["schema_file"], *(chunk["name"] for chunk in entry["chunks"])}
+        self.document["tables"].remove(entry)
+        self.document["files"] = [each for each in self.document["files"] if each["name"] not in names]
+        for name in names:
+            (self.folder / name).unlink()
+
+    def done(self) -> Manifest:
+        (self.folder / "manifest.json").write_text(json.dumps(self.document))
+        return read_manifest(self.storage, self.manifest.registry, self.manifest.id)
+
+
+@pytest.fixture
+def damage(storage: DirectoryStorage, manifest: Manifest, tmp_path: Path) -> Damage:
+    return Damage(storage, manifest, tmp_path)
+
+
+@pytest.fixture
+def rehearse(source: Endpoint, database: str, storage: DirectoryStorage) -> Callable[[Manifest], Rehearsal]:
+    return lambda manifest: rehearse_backup(source, storage, manifest, Options(workers=2), beside=database)
+
+
+Rehearse = Callable[[Manifest], Rehearsal]
+
+
+def verdicts(storage: DirectoryStorage, manifest: Manifest) -> list[dict[str, Any]]:
+    prefix = backup_key(manifest.registry, manifest.id, "rehearsals/")
+    return [json.loads(b"".join(storage.get(each.key))) for each in storage.list(prefix)]
+
+
+def test_sound_backup_passes_and_leaves_only_its_verdicts(
+    mysql: Server, database: str, storage: DirectoryStorage, manifest: Manifest, rehearse: Rehearse
+) -> None:
+    live = content(mysql, database)
+    first = rehearse(manifest)
+    rehearse(manifest)
+    assert (first.verdict, first.problems, first.rows) == ("passed", (), manifest.rows)
+    written = verdicts(storage, manifest)
+    assert [each["verdict"] for each in written] == ["passed", "passed"]
+    assert written[0]["backup_id"] == manifest.id
+    assert (content(mysql, database), beside(mysql, database)) == (live, [])
+    assert [each.rehearsal for each in list_backups(storage, REGISTRY)] == ["passed"]
+
+
+def swap_chunks(damage: Damage) -> None:
+    one, other = damage.chunk("Attribution"), damage.chunk("ParentContext")
+    contents = damage.read(one), damage.read(other)
+    damage.write(one, contents[1])
+    damage.write(other, contents[0])
+
+
+def swap_chunks_and_name_the_other_table(damage: Damage) -> None:
+    one, other = damage.chunk("ContextProperty"), damage.chunk("ArtifactProperty")
+    contents = damage.read(one), damage.read(other)
+    damage.write(one, contents[1].replace(b"INTO `ArtifactProperty`", b"INTO `ContextProperty`"))
+    damage.write(other, contents[0].replace(b"INTO `ContextProperty`", b"INTO `ArtifactProperty`"))
+
+
+def change_a_row(damage: Damage) -> None:
+    name = damage.chunk("Artifact")
+    content = damage.read(name)
+    assert b"s3://models" in content
+    damage.write(name, content.replace(b"s3://models", b"s3://mOdels", 1))
+
+
+def drop_the_rows(damage: Damage) -> None:
+    name = damage.chunk("Type")
+    content = damage.read(name)
+    damage.write(name, content[: content.index(b"INSERT INTO")])
+
+
+def lose_a_table(damage: Damage) -> None:
+    damage.forget("EventPath")
+
+
+def lose_an_object(damage: Damage) -> None:
+    (damage.folder / damage.chunk("Artifact")).unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (swap_chunks, "Attribution"),
+        (swap_chunks_and_name_the_other_table, "ContextProperty|ArtifactProperty"),
+        (change_a_row, "what came back is not .*Artifact "),
+        (drop_the_rows, "what came back is not .*Type "),
+        (lose_a_table, "tables are missing: EventPath"),
+        (lose_an_object, "Artifact.* is missing"),
+    ],
+)
+def test_damage_is_found_although_its_digests_were_fixed_up(
+    how: Callable[[Damage], None],
+    said: str,
+    damage: Damage,
+    mysql: Server,
+    database: str,
+    storage: DirectoryStorage,
+    rehearse: Rehearse,
+) -> None:
+    live = content(mysql, database)
+    how(damage)
+    damaged = damage.done()
+    done = rehearse(damaged)
+    assert done.verdict == "failed"
+    assert len(done.problems) == 1
+    assert re.search(said, done.problems[0])
+    assert [each["problems"] for each in verdicts(storage, damaged)] == [list(done.problems)]
+    assert [each.rehearsal for each in list_backups(storage, REGISTRY)] == ["failed"]
+    assert (content(mysql, database), beside(mysql, database)) == (live, [])
+
+
+UNSOUND = {
+    "UPDATE schema_migrations SET dirty = 1": "the schema is dirty: migration 21 was not completed",
+    "DELETE FROM schema_migrations": "schema_migrations has 0 rows instead of one",
+    "INSERT INTO MLMDEnv VALUES (9)": "MLMDEnv has 2 rows instead of one",
+    "DELETE FROM MLMDEnv": "MLMDEnv has 0 rows instead of one",
+    "DROP TABLE EventPath": "tables are missing: EventPath",
+    "DELETE FROM Type WHERE name = 'kf.ModelVersion'": "types are missing: kf.ModelVersion",
+}
+
+
+@pytest.mark.parametrize("statement", UNSOUND)
+def test_unsound_registry_is_saved_and_marked_and_its_rehearsal_fails(
+    statement: str,
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    rehearse: Rehearse,
+) -> None:
+    with mysql.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    manifest = create_backup(source, database, storage, REGISTRY)
+    assert manifest.database.problems == (UNSOUND[statement],)
+    assert UNSOUND[statement] in manifest.warnings
+    assert rehearse(manifest).problems == (UNSOUND[statement],)
+    report = restore(source, storage, manifest, Options(beside=database))
+    assert report.registry_problems == (UNSOUND[statement],)
+
+
+DANGLING = {
+    "DELETE FROM Context WHERE id = 1": {"ContextProperty.context_id": 1, "ParentContext.parent_context_id": 1},
+    "DELETE FROM Artifact WHERE id = 1": {
+        "ArtifactProperty.artifact_id": 1,
+        "Attribution.artifact_id": 1,
+        "Event.artifact_id": 1,
+    },
+    "DELETE FROM Execution WHERE id = 1": {
+        "ExecutionProperty.execution_id": 1,
+        "Association.execution_id": 1,
+        "Event.execution_id": 1,
+    },
+    "UPDATE Artifact SET type_id = 999 WHERE id < 3": {"Artifact.type_id": 1},
+}
+
+
+@pytest.mark.parametrize("statement", DANGLING)
+def test_dangling_references_of_the_source_are_counted_and_no_problem(
+    statement: str,
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    rehearse: Rehearse,
+) -> None:
+    with mysql.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+    manifest = create_backup(source, database, storage, REGISTRY)
+    assert manifest.database.dangling == DANGLING[statement]
+    assert rehearse(manifest).problems == ()
+    understated = manifest.model_copy(update={"database": manifest.database.model_copy(update={"dangling": {}})})
+    found = rehearse(understated).problems
+    assert sorted(each.partition(":")[0] for each in found) == sorted(DANGLING[statement])
+
+
+def test_what_an_earlier_rehearsal_left_is_removed_and_nothing_else(
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    manifest: Manifest,
+    rehearse: Rehearse,
+) -> None:
+    admin_made = restore(source, storage, manifest, Options(beside=database)).database
+    marker = "_opskit_marker"
+    name = f"{database}_opskit_{{}}_20260101000000abc{{}}"
+    old, young, unmarked, before, foreign = (
+        name.format(purpose, number)
+        for number, purpose in enumerate(["rehearse", "rehearse", "rehearse", "before", "rehearse"])
+    )
+    short = f"{database}_opskit_rehearse_1"
+    for each in (old, young, unmarked, before, foreign, short):
+        mysql.execute(f"CREATE DATABASE `{each}`", f"CREATE TABLE `{each}`.t (n INT)")
+        if each != unmarked:
+            source_name = "another" if each == foreign else database
+            mysql.execute(
+                f"CREATE TABLE `{each}`.`{marker}` LIKE `{admin_made}`.`{marker}`",
+                f"INSERT INTO `{each}`.`{marker}` VALUES ('x', '{source_name}',"
+                f" UTC_TIMESTAMP(6) - INTERVAL {STALE_SECONDS - 60 if each == young else STALE_SECONDS + 60} SECOND)",
+            )
+    assert rehearse(manifest).removed == (old,)
+    assert beside(mysql, database) == sorted([admin_made, young, unmarked, before, foreign, short])
+
+
+def test_backup_above_the_limit_is_refused_before_anything_is_done(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    size = sum(table.data_bytes + table.sql_bytes for table in manifest.tables)
+    with pytest.raises(RefusedError, match=r"rehearse\.max_bytes"):
+        rehearse_backup(source, storage, manifest, beside=database, maximum_bytes=size - 1)
+    assert (verdicts(storage, manifest), beside(mysql, database)) == ([], [])
+    rehearse_backup(source, storage, manifest, beside=database, maximum_bytes=size)
+
+
+class Interrupting(NoProgress):
+    """Breaks a run off when a phase begins, as Ctrl-C would."""
+
+    def __init__(self, phase: str) -> None:
+        self.at = phase
+
+    def phase(self, name: str, total: int | None, unit: Unit) -> None:
+        del total, unit
+        if name == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("phase", ["verify", "load", "indexes", "compare"])
+def test_interrupted_rehearsal_leaves_no_database_and_no_verdict(
+    phase: str, mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        rehearse_backup(source, storage, manifest, beside=database, progress=Interrupting(phase))
+    assert (verdicts(storage, manifest), beside(mysql, database)) == ([], [])
+
+
+def test_server_that_fails_is_not_the_backup_s_fault(
+    own_mysql: Callable[..., OwnServer],
+    database: str,
+    storage: DirectoryStorage,
+    manifest: Manifest,
+) -> None:
+    server = own_mysql()
+    here = endpoint(server)
+    passed = rehearse_backup(here, storage, manifest, beside=database, maximum_bytes=None)
+    assert passed.verdict == "passed"
+    assert server.execute(f"SHOW DATABASES LIKE '{database}%'") == ()
+
+    class Stopping(NoProgress):
+        def phase(self, name: str, total: int | None, unit: Unit) -> None:
+            del total, unit
+            if name == "compare":
+                server.stop()
+
+    with pytest.raises(UnavailableError):
+        rehearse_backup(here, storage, manifest, beside=database, progress=Stopping())
+    assert len(verdicts(storage, manifest)) == 1
+    server.start()
+    (left,) = server.execute(f"SHOW DATABASES LIKE '{database}%'")
+    done = rehearse_backup(here, storage, manifest, beside=database, stale_seconds=0)
+    assert done.removed == left
+    assert server.execute(f"SHOW DATABASES LIKE '{database}%'") == ()
+
+
+def test_generated_names_fit_and_are_each_a_new_one() -> None:
+    names = {targets.generated_name("x" * 64, "rehearse", "20260101000000abcd"), targets.prefix("x" * 63 + "y")}
+    assert all(len(name) <= 64 for name in names)
+    assert targets.prefix("x" * 64) != targets.prefix("x" * 63 + "y")
