@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sandbox import UnavailableSandboxError
+from sandbox.cluster import BUILD_SECONDS, CRDS, Cluster
+from sandbox.cluster import cluster as kubernetes_cluster
 from sandbox.mariadb import mariadb_server
 from sandbox.mlmd import Library, mlmd_library
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
@@ -15,6 +17,7 @@ from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
 
 MARKER_OF_FIXTURE = {
+    "cluster": "cluster",
     "mysql": "mysql",
     "own_mysql": "mysql",
     "mariadb": "mariadb",
@@ -30,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in getattr(item, "fixturenames", ()):
             if name in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[name])
+                if name == "cluster":
+                    item.add_marker(pytest.mark.timeout(BUILD_SECONDS))  # the first test may have to build it
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -182,3 +187,15 @@ def mlmd() -> Library:
     """The registry's own library, ml-metadata: it writes and reads registries on MariaDB."""
     with skipped_unless_had("mlmd"):
         return mlmd_library()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A Kubernetes API server with the custom resources that opskit meets; no pod ever starts."""
+    with ExitStack() as stack:
+        with skipped_unless_had("cluster"):
+            server = stack.enter_context(kubernetes_cluster())
+        server.kubectl("apply", "--server-side", "-f", str(CRDS))
+        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        request.config.stash[USED].append(str(server))
+        yield server

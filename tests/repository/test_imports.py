@@ -22,6 +22,7 @@ LAYERS = (
     {"jobs", "wiring", "checks"},
     {"backup", "restore", "artifacts", "probe"},
     {"registry", "mysql", "storage"},
+    {"kubernetes_api"},
     {"settings", "workers"},
     {"errors", "progress", "redaction", "__init__", "__version__"},
 )

@@ -1,0 +1,210 @@
+"""A real Kubernetes API server with its controllers, without nodes: pods are made and admitted, none starts.
+
+The convention is that of controller-runtime's envtest: `OPSKIT_TEST_KUBECONFIG` names a cluster that is there already,
+else `KUBEBUILDER_ASSETS` a folder with the programs, else they are built from the Go module proxy and kept in the
+cache. etcd is the archive's.
+"""
+
+import functools
+import http.client
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sandbox import UnavailableSandboxError
+from sandbox.archive import unpacked
+from sandbox.cache import cached
+from sandbox.kustomize import kubectl
+from sandbox.process import Scratch, Service, answers, scratch
+
+MODULE = Path(__file__).with_name("kubernetes")
+CRDS = MODULE / "crds"
+VERSION = "1.34.4"
+BUILD_SECONDS = 2400
+CONTROLLERS = "cronjob-controller,job-controller,serviceaccount-controller,garbage-collector-controller"
+
+
+def build() -> Path:
+    """Return the folder with kube-apiserver and kube-controller-manager, built when it is first asked for."""
+    return cached(f"kubernetes-{VERSION}-{os.uname().machine}", _build)
+
+
+def _build(folder: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise UnavailableSandboxError("there is no Go to build kube-apiserver with, and no KUBEBUILDER_ASSETS")
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(MODULE / name, folder)
+    major, minor, _ = VERSION.split(".")
+    named = {"gitVersion": f"v{VERSION}", "gitMajor": major, "gitMinor": minor}
+    flags = ["-s", "-w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in named.items())]
+    done = subprocess.run(
+        ["nice", go, "build", "-trimpath", f"-ldflags={' '.join(flags)}", "-o", f"{folder}/", "tool"],
+        cwd=folder,
+        env=os.environ | {"GOFLAGS": "-mod=readonly -buildvcs=false"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+    if done.returncode:
+        raise UnavailableSandboxError(f"kube-apiserver cannot be built: {done.stderr[-1500:]}")
+
+
+@functools.cache
+def _programs() -> tuple[Path, list[str], str]:
+    """Return the folder of the servers, how to run etcd, and where both are from."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets:
+        return Path(assets), [str(Path(assets) / "etcd")], assets
+    found = unpacked("etcd-sid", ["etcd-server"], suite="sid")
+    program = found.file("usr/bin/etcd")
+    if program is None:
+        raise UnavailableSandboxError(f"the package archive gave no etcd: {found.root}")
+    return build(), found.command(program), "the cache"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An API server, and the kubeconfig of its administrator."""
+
+    kubeconfig: Path
+    version: str
+    source: str
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl as the administrator and return what it says."""
+        done = self.run(*arguments, stdin=stdin)
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator, whatever comes of it."""
+        return subprocess.run(
+            [kubectl(), f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def __str__(self) -> str:
+        return f"Kubernetes {self.version} from {self.source}"
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Start etcd, an API server and the controllers of jobs, or use the cluster that is named."""
+    given = os.environ.get("OPSKIT_TEST_KUBECONFIG")
+    if given:
+        yield Cluster(Path(given), "as it is", given)
+        return
+    programs, etcd, source = _programs()
+    with scratch("kubernetes") as place:
+        store = Service(place, lambda port: [*etcd, *_etcd_options(place, port)], answers)
+        token = secrets.token_hex(16)
+        _write_credentials(place.folder, token)
+        server = Service(
+            place,
+            lambda port: [str(programs / "kube-apiserver"), *_server_options(place.folder, port, store.port)],
+            lambda port: _ready(port, token),
+        )
+        kubeconfig = _write_kubeconfig(place.folder, server.port, token)
+        place.start(
+            [
+                str(programs / "kube-controller-manager"),
+                f"--kubeconfig={kubeconfig}",
+                f"--controllers={CONTROLLERS}",
+                f"--service-account-private-key-file={place.folder / 'accounts.key'}",
+                "--leader-elect=false",
+                "--secure-port=0",
+                # A CronJob's Job, and a Job's pod, at once.
+                "--kube-api-qps=200",
+                "--kube-api-burst=400",
+            ],
+            log="controllers.log",
+        )
+        yield Cluster(kubeconfig, VERSION, source)
+
+
+def _etcd_options(place: Scratch, port: int) -> list[str]:
+    return [
+        f"--data-dir={place.folder / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{port}",
+        f"--advertise-client-urls=http://127.0.0.1:{port}",
+        "--listen-peer-urls=http://127.0.0.1:0",
+        "--unsafe-no-fsync",
+    ]
+
+
+def _write_credentials(folder: Path, token: str) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "accounts.key").write_bytes(pem)
+    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+
+
+def _server_options(folder: Path, port: int, etcd_port: int) -> list[str]:
+    return [
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder / 'certificates'}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={folder / 'accounts.key'}",
+        f"--service-account-signing-key-file={folder / 'accounts.key'}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--watch-cache=true",
+    ]
+
+
+def _ready(port: int, token: str) -> bool:
+    # Its certificate is made as it starts, so there is nothing to verify it by yet; only its health is asked.
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=ssl._create_unverified_context())  # noqa: S323, SLF001
+    try:
+        connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _write_kubeconfig(folder: Path, port: int, token: str) -> Path:
+    path = folder / "kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(
+        f"""\
+apiVersion: v1
+kind: Config
+current-context: sandbox
+clusters:
+  - name: sandbox
+    cluster: {{server: "https://127.0.0.1:{port}", certificate-authority: {folder / "certificates/apiserver.crt"}}}
+users:
+  - name: admin
+    user: {{token: {token}}}
+contexts:
+  - name: sandbox
+    context: {{cluster: sandbox, user: admin}}
+"""
+    )
+    return path
+
+
+if __name__ == "__main__":
+    _programs()
