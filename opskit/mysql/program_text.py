@@ -24,7 +24,7 @@ HEADS: dict[ProgramKind, re.Pattern[bytes]] = {
     ),
     "view": re.compile(
         rb"CREATE (?:OR REPLACE )?(?:ALGORITHM=\w+ )?" + DEFINER + rb"SQL SECURITY (?:DEFINER|INVOKER) VIEW "
-        rb"(?P<name>" + IDENTIFIER + rb")(?: \([^()]*\))? AS ",
+        rb"(?P<name>" + IDENTIFIER + rb")(?: \(" + IDENTIFIER + rb"(?:,\s?" + IDENTIFIER + rb")*\))? AS ",
         re.IGNORECASE,
     ),
     "trigger": re.compile(

@@ -17,7 +17,7 @@ from opskit.mysql.connection import Endpoint
 from opskit.restore.run import restore
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Account, Server
-from tests.integration.test_fidelity import endpoint
+from tests.endpoints import endpoint
 
 ONE_WORKER = Options(workers=1)
 
@@ -91,7 +91,7 @@ def test_a_routine_whose_body_the_user_may_not_see(
 ) -> None:
     mysql.execute(f"USE `{database}`", "CREATE TABLE t (a INT)", "CREATE PROCEDURE secret_body() SELECT 1")
     account = mysql_user(f"SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON `{database}`.*")
-    source = replace(endpoint(mysql), user=account.user, password=account.password)
+    source = endpoint(mysql, account)
     refused = refusal(source, database, tmp_path)
     assert "procedure 'secret_body'" in refused.message
     assert "SHOW_ROUTINE" in str(refused.hint)

@@ -15,8 +15,8 @@ from opskit.restore.run import Options, restore
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.conftest import fresh_database
+from tests.endpoints import endpoint
 from tests.integration.fidelity import witness
-from tests.integration.test_fidelity import endpoint
 
 Literals = st.SearchStrategy[str]
 

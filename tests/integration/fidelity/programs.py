@@ -35,6 +35,7 @@ _ROUTINES = [
     "  DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = 1;\n  /* CREATE DEFINER=`x`@`y` */\n"
     "  l: LOOP IF done THEN LEAVE l; END IF; SET done = 1; END LOOP;\n  SELECT 'DELIMITER ;\n', '😀', \"it's\";\nEND",
     "CREATE PROCEDURE empty_body() BEGIN END",
+    "CREATE PROCEDURE written_on_windows()\r\nBEGIN\r\n  SELECT 'a\r\nb\tc';\r\nEND",
     # The same name as a function's.
     "CREATE PROCEDURE plus_one() SELECT plus_one(1)",
     "CREATE DEFINER = 'gone'@'localhost' PROCEDURE of_nobody() SELECT 1",
@@ -59,6 +60,7 @@ _EVENTS = [
     "CREATE EVENT `often ``` ON SCHEDULE EVERY '1:30' MINUTE_SECOND STARTS '2036-01-01 00:00:00' ENDS '2037-01-01 00:00:00'"
     " DISABLE DO BEGIN SELECT ' ON COMPLETION PRESERVE ENABLE'; SELECT '; ;'; END",
     "SET SESSION time_zone = DEFAULT",
+    "CREATE EVENT elsewhere ON SCHEDULE EVERY 1 WEEK STARTS '2036-01-01 00:00:00' DISABLE ON SLAVE DO SET @x = 2",
     "CREATE DEFINER = 'gone'@'%' EVENT yearly ON SCHEDULE EVERY 1 YEAR STARTS '2036-01-01 00:00:00' ENABLE DO SET @x = 1",
 ]
 
@@ -67,6 +69,7 @@ _VIEWS = [
     # It sorts before the view that it reads.
     "CREATE VIEW a_upper AS SELECT * FROM m_base WHERE id > 0 WITH CASCADED CHECK OPTION",
     "CREATE VIEW z_joined (x, `y z`) AS SELECT u.id, w.a FROM a_upper u JOIN watched w USING (id)",
+    "CREATE VIEW parentheses (`a (b`, `c), d`, `e`) AS SELECT 1, 2, 3",
     "CREATE ALGORITHM = TEMPTABLE SQL SECURITY INVOKER VIEW merged AS SELECT COUNT(*) FROM z_joined UNION ALL SELECT 1",
     "CREATE ALGORITHM = MERGE DEFINER = 'gone'@'%' VIEW of_nobody AS SELECT 1 AS `1`, 'x', NULL, _latin1 0xE9 AS l",
     "CREATE VIEW `view ``/ A` AS WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT * FROM n",
