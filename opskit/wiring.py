@@ -10,7 +10,7 @@ from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
 from opskit.restore.run import Options as RestoreOptions
-from opskit.settings import Registry, Settings
+from opskit.settings import Registry, Settings, Store
 from opskit.settings.endpoints import Server
 from opskit.storage import Storage
 from opskit.storage.opening import open_storage
@@ -61,7 +61,6 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
 def _refuse_what_is_not_built(settings: Settings) -> None:
     """Whoever asks for encryption must not get plain text without a word."""
     asked = {
-        "storage.copies": settings.storage.copies,
         "backup.max_load": settings.backup.max_load,
         "discover": settings.discover,
     }
@@ -74,17 +73,29 @@ def _refuse_what_is_not_built(settings: Settings) -> None:
 
 def configured_storage(settings: Settings) -> Storage:
     """Open the storage that backups are in; `ConfigurationError` if it asks for what is not built yet."""
+    return with_signatures(settings, every_storage(settings)[0])
+
+
+def every_storage(settings: Settings) -> tuple[Storage, ...]:
+    """Open the storage that backups are in, and behind it those that they are copied to, all without signatures."""
     _refuse_what_is_not_built(settings)
-    store = settings.storage
-    opened = open_storage(
+    return tuple(_open(store) for store in (settings.storage, *settings.storage.copies))
+
+
+def with_signatures(settings: Settings, storage: Storage) -> Storage:
+    """Return the storage that signs the manifests it is given, and believes only trusted keys, where configured."""
+    key, trusted = read_signing_key(settings.signing.key_file), read_trusted_keys(settings.signing.trusted_keys)
+    return SignedStorage(storage, key, trusted) if key or trusted else storage
+
+
+def _open(store: Store) -> Storage:
+    return open_storage(
         store.url,
         endpoint_url=store.endpoint_url,
         region=store.region,
         ca_file=store.ca_file,
         path_style=store.uses_path_style,
     )
-    key, trusted = read_signing_key(settings.signing.key_file), read_trusted_keys(settings.signing.trusted_keys)
-    return SignedStorage(opened, key, trusted) if key or trusted else opened
 
 
 def backup_options(settings: Settings, *, workers: int | None = None) -> BackupOptions:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
 
@@ -26,12 +25,8 @@ class Stop:
         self._actions: list[Callable[[], None]] = []
 
     def on_stop(self, action: Callable[[], None]) -> None:
-        """Run `action` when the job is stopped, to wake a thread that waits; at once if it was stopped already."""
-        with self._lock:
-            self._actions.append(action)
-            stopped = self.reason is not None
-        if stopped:
-            action()
+        """Run `action` when the job is stopped, to wake a thread that waits."""
+        self._actions.append(action)
 
     def because(self, reason: BaseException) -> None:
         """Stop the job; the first reason is the one that counts."""
@@ -39,8 +34,7 @@ class Stop:
             if self.reason is not None:
                 return
             self.reason = reason
-            actions = list(self._actions)
-        for action in actions:
+        for action in self._actions:
             with contextlib.suppress(Exception):
                 action()
 
@@ -101,9 +95,8 @@ def run(
             thread.join()
     except BaseException as error:
         stop.because(error)
-        deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(_STOP_SECONDS)
         raise
     stop.raise_reason()
 

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from opskit.errors import OpskitError, UnavailableError
@@ -17,6 +17,7 @@ class FaultyStorage:
 
     `fail`: these calls raise `error` before anything is done. `lose_answer`: these calls are done, and then
     raise it all the same (put and delete). `cut_after`: every stream of `get` raises after that many bytes.
+    `later`: the store's clock is ahead of the times of its objects by that much, as if they had aged.
     """
 
     def __init__(
@@ -27,12 +28,14 @@ class FaultyStorage:
         lose_answer: Mapping[Verb, Container[int]] | None = None,
         cut_after: int | None = None,
         error: OpskitError | None = None,
+        later: timedelta = timedelta(0),
     ) -> None:
         self.inner = inner
         self.calls: Counter[Verb] = Counter()
         self._fail = fail or {}
         self._lose_answer = lose_answer or {}
         self._cut_after = cut_after
+        self._later = later
         self._error = error or UnavailableError("a fault that a test asked for")
         self._lock = threading.Lock()
 
@@ -86,7 +89,7 @@ class FaultyStorage:
 
     def now(self) -> datetime:
         self._count("now")
-        return self.inner.now()
+        return self.inner.now() + self._later
 
     def _count(self, verb: Verb) -> int:
         with self._lock:

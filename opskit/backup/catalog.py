@@ -40,19 +40,21 @@ class Backup:
 
 
 @dataclass(slots=True)
-class _Folder:
+class Folder:
+    """The objects of one backup, by their names in its folder."""
+
     objects: dict[str, StoredObject] = field(default_factory=dict)
 
 
 def list_backups(storage: Storage, registry: str) -> list[Backup]:
     """Return every backup of the registry, the oldest first; what is damaged is marked, not hidden."""
-    return [_judge(storage, registry, backup_id, folder) for backup_id, folder in _folders(storage, registry).items()]
+    return [judge(storage, registry, backup_id, folder) for backup_id, folder in folders(storage, registry).items()]
 
 
 def newest_backups(storage: Storage, registry: str) -> Iterator[Backup]:
     """Yield the backups of the registry, the newest first; a manifest is read when its backup is wanted."""
-    for backup_id, folder in reversed(_folders(storage, registry).items()):
-        yield _judge(storage, registry, backup_id, folder)
+    for backup_id, folder in reversed(folders(storage, registry).items()):
+        yield judge(storage, registry, backup_id, folder)
 
 
 def list_registries(storage: Storage) -> list[str]:
@@ -65,16 +67,18 @@ def list_registries(storage: Storage) -> list[str]:
     return list(found)
 
 
-def _folders(storage: Storage, registry: str) -> dict[str, _Folder]:
-    folders: dict[str, _Folder] = {}
+def folders(storage: Storage, registry: str) -> dict[str, Folder]:
+    """Return every folder whose name is a backup id, the oldest first, from one complete listing."""
+    found: dict[str, Folder] = {}
     for stored in storage.list(f"{registry}/"):
         backup_id, _, name = stored.key.removeprefix(f"{registry}/").partition("/")
         if name and layout.is_backup_id(backup_id):
-            folders.setdefault(backup_id, _Folder()).objects[name] = stored
-    return dict(sorted(folders.items()))
+            found.setdefault(backup_id, Folder()).objects[name] = stored
+    return dict(sorted(found.items()))
 
 
-def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> Backup:
+def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Backup:
+    """Read the manifest of one folder, and compare it with the listing; what cannot be told is marked."""
     manifest, problems, unreadable = None, [], None
     if layout.MANIFEST in folder.objects:
         try:
@@ -98,7 +102,7 @@ def _judge(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> 
     )
 
 
-def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: _Folder) -> str | None:
+def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: Folder) -> str | None:
     """Return what the newest rehearsal said, `unreadable` if its file cannot be read, None if there was none."""
     names = [name for name in folder.objects if name.startswith(layout.REHEARSALS)]
     if not names:
@@ -112,7 +116,7 @@ def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: _Fo
     return verdict if verdict in ("passed", "failed") else "unreadable"
 
 
-def _missing(manifest: Manifest, folder: _Folder) -> Iterator[str]:
+def _missing(manifest: Manifest, folder: Folder) -> Iterator[str]:
     for file in manifest.files:
         stored = folder.objects.get(file.name)
         if stored is None:
@@ -139,11 +143,19 @@ def find(storage: Storage, registry: str, reference: str) -> Manifest:
 
     Only folders with a manifest count. `NotFoundError` if there is none, `UsageError` if there are several.
     """
+    return read_manifest(storage, registry, resolve(storage, registry, reference))
+
+
+def resolve(storage: Storage, registry: str, reference: str) -> str:
+    """Return the id that `reference` means, as `find` does, without reading a manifest.
+
+    A whole id is returned as it is: whether there is such a backup is not asked.
+    """
     if not reference:
         raise UsageError("no backup is named", hint="give an id, a prefix of one, or latest")
     if layout.is_backup_id(reference):
-        return read_manifest(storage, registry, reference)
-    complete = [id_ for id_, folder in _folders(storage, registry).items() if layout.MANIFEST in folder.objects]
+        return reference
+    complete = [id_ for id_, folder in folders(storage, registry).items() if layout.MANIFEST in folder.objects]
     if reference == "latest":
         matches = complete[-1:]
     else:
@@ -159,4 +171,4 @@ def find(storage: Storage, registry: str, reference: str) -> Manifest:
             f"{reference!r} could be any of {len(matches)} backups: {', '.join(matches[:4])}",
             hint="give more of the id",
         )
-    return read_manifest(storage, registry, matches[0])
+    return matches[0]

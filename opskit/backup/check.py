@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from opskit.backup.encryption import Identities, opened
+from opskit.backup.holds import held
 from opskit.backup.manifest import File, Manifest, backup_key
 from opskit.backup.stages import Digest, decompressed
 from opskit.errors import CorruptError, NotFoundError
@@ -49,7 +50,8 @@ def check_backup(
             problems.append(error.message)
 
     progress.phase("check", manifest.stored_bytes, "bytes")
-    run(manifest.files, range(workers), look, Stop())
+    with held(storage, manifest.registry, manifest.id, "check"):
+        run(manifest.files, range(workers), look, Stop())
     return CheckReport(
         manifest.id, len(manifest.files), manifest.stored_bytes, tuple(sorted(problems)), can_look_inside
     )

@@ -23,6 +23,7 @@ SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
+_FILE = re.compile(r"manifest\.json(\.sig)?|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json")
 _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.
 _NAME_BYTES = 100
@@ -52,6 +53,11 @@ def is_backup_id(text: str) -> bool:
 def backup_time(backup_id: str) -> datetime:
     """Return the moment that an id was made."""
     return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether opskit may have written a file of this name into the folder of a backup."""
+    return _FILE.fullmatch(name) is not None
 
 
 def encoded(name: str) -> str:

@@ -17,6 +17,7 @@ from opskit.cli.outcomes import for_each_registry
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.rehearse import rehearse
+from opskit.cli.retention import hold, prune, release
 from opskit.cli.text import human_age, human_size
 from opskit.errors import CorruptError, UsageError
 from opskit.mysql.snapshot import LEVELS, Level
@@ -35,6 +36,9 @@ def backup() -> None:
 
 backup.add_command(diff)
 backup.add_command(rehearse)
+backup.add_command(prune)
+backup.add_command(hold)
+backup.add_command(release)
 
 
 @backup.command()

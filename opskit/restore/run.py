@@ -10,6 +10,7 @@ from typing import Literal
 from opskit.backup import layout
 from opskit.backup.check import counted, read_file
 from opskit.backup.encryption import SUFFIX, Identities, opened
+from opskit.backup.holds import held
 from opskit.backup.manifest import LARGEST_STATEMENT, File, Manifest
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
@@ -109,7 +110,12 @@ def restore_under(
 ) -> RestoreReport:
     """Restore a backup under a lease that the caller holds, as `restore` does."""
     stop = Stop()
-    with stop, Watch(lease.check_when_due, stop), contextlib.closing(connect(server)) as admin:
+    with (
+        held(storage, manifest.registry, manifest.id, options.purpose),
+        stop,
+        Watch(lease.check_when_due, stop),
+        contextlib.closing(connect(server)) as admin,
+    ):
         require_supported(admin)
         target = _choose_target(admin, options, manifest)
         definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))

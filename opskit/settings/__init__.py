@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from opskit.errors import ConfigurationError
-from opskit.settings.model import Registry, Settings, Store
+from opskit.settings.model import Registry, Settings, Storage, Store
 from opskit.settings.source import Source, path_text
 from opskit.settings.url import parse_mysql_url, registry_name
 from opskit.settings.yaml_file import read_yaml
@@ -64,7 +64,15 @@ def load_settings(
             "\n  ".join(["the configuration is not valid:", *source.problems]),
             hint="docs/configuration.md tells every key",
         )
-    return settings
+    return settings if storage_url is None else _with_one_storage(settings)
+
+
+def _with_one_storage(settings: Settings) -> Settings:
+    """Leave only the storage that --storage-url names, with the keys of the copy that has this URL, if there is one."""
+    named = settings.storage.url
+    store = next((copy for copy in settings.storage.copies if copy.url == named), settings.storage)
+    alone = Storage(**{name: getattr(store, name) for name in Store.model_fields})
+    return settings.model_copy(update={"storage": alone})
 
 
 def _put_storage_url(source: Source, environ: Mapping[str, str], option: str | None) -> None:

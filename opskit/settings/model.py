@@ -98,9 +98,12 @@ class Retention(Section):
     """Which backups prune keeps."""
 
     keep_last: Count = 7
+    keep_hourly: Count = 0
     keep_daily: Count = 14
     keep_weekly: Count = 8
     keep_monthly: Count = 12
+    keep_yearly: Count = 0
+    keep_within: Duration = timedelta(0)
     min_redundancy: Annotated[Whole, Field(ge=1)] = 3
 
 

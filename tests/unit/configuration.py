@@ -57,7 +57,16 @@ EVERYTHING: dict[str, Any] = {
     "rehearse": {"max_bytes": "2GiB"},
     "encryption": {"recipients": ["age1abc"], "identity_file": "/run/identity"},
     "signing": {"key_file": "/run/key", "trusted_keys": ["c2lnbmF0dXJl"]},
-    "retention": {"keep_last": 1, "keep_daily": 2, "keep_weekly": 3, "keep_monthly": 4, "min_redundancy": 2},
+    "retention": {
+        "keep_last": 1,
+        "keep_hourly": 5,
+        "keep_daily": 2,
+        "keep_weekly": 3,
+        "keep_monthly": 4,
+        "keep_yearly": 6,
+        "keep_within": "3d",
+        "min_redundancy": 2,
+    },
     "artifacts": {
         "stores": [
             {
