@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from opskit.backup.check import read_file
 from opskit.backup.encryption import Identities, opened
@@ -38,8 +39,9 @@ def read_rows(
     for chunk in entry.chunks:
         stored = read_file(storage, manifest, manifest.file(chunk.name))
         content = opened(stored, manifest.recipients, identities)
-        for statement in statements(entry, content, manifest.largest_statement):
-            yield from rows_of(statement, head, len(entry.columns), wanted)
+        with closing(statements(entry, content, manifest.largest_statement)) as judged:
+            for statement in judged:
+                yield from rows_of(statement, head, len(entry.columns), wanted)
 
 
 def live_rows(snapshot: Snapshot, table: str, columns: Sequence[str]) -> Iterator[Values]:
@@ -63,8 +65,9 @@ def live_rows(snapshot: Snapshot, table: str, columns: Sequence[str]) -> Iterato
 
 
 def _statements(connection: Connection, select: str, encoder: RowEncoder) -> Iterator[bytes]:
-    for text in wire.stream(connection, select, encoder):
-        yield from text.splitlines()
+    with closing(wire.stream(connection, select, encoder)) as texts:
+        for text in texts:
+            yield from text.splitlines()
     yield from encoder.cut().splitlines()
 
 

@@ -1,6 +1,7 @@
 """Reading rows: tables cut into ranges, ranges read by workers, chunks put into storage."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -101,19 +102,19 @@ class RowsJob:
         encoder = RowEncoder(table.kinds, table.insert_into)
         columns = ", ".join(column.expression for column in table.columns)
         select = f"SELECT {columns} FROM {quote(table.name)}{key_range.where(table.range_column)}"
-        pieces = wire.stream(worker.connection, select, encoder)
         rows = 0
-        while (first := next(pieces, b"")) or encoder.is_open:
-            with self.writer.lock:
-                number = len(read.chunks) + 1
-                name = layout.chunk_name(self.writer.database, read.stem, number)
-                read.chunks.append(Chunk(name=name, rows=0))
-            stored_as = self.writer.put(name, _chunk(first, pieces, encoder))
-            read.chunks[number - 1] = Chunk(
-                name=stored_as, rows=encoder.rows - rows, first=key_range.first, before=key_range.before
-            )
-            self.progress.advance(encoder.rows - rows)
-            rows = encoder.rows
+        with closing(wire.stream(worker.connection, select, encoder)) as pieces:
+            while (first := next(pieces, b"")) or encoder.is_open:
+                with self.writer.lock:
+                    number = len(read.chunks) + 1
+                    name = layout.chunk_name(self.writer.database, read.stem, number)
+                    read.chunks.append(Chunk(name=name, rows=0))
+                stored_as = self.writer.put(name, _chunk(first, pieces, encoder))
+                read.chunks[number - 1] = Chunk(
+                    name=stored_as, rows=encoder.rows - rows, first=key_range.first, before=key_range.before
+                )
+                self.progress.advance(encoder.rows - rows)
+                rows = encoder.rows
         self.writer.statement(encoder.largest)
         with self.writer.lock:
             read.rows += encoder.rows

@@ -1,11 +1,12 @@
 """The stages between rows and storage: each takes an iterable of bytes and yields bytes."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import zstandard
 
 from opskit.errors import CorruptError
+from opskit.memory import Oversized
 
 # What zstd's highest ordinary level uses; a frame that wants more memory was not written by opskit.
 _MAXIMUM_WINDOW = 2**27
@@ -59,20 +60,29 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
         raise CorruptError("a compressed file ends too early, or too late")
 
 
-def lines(source: Iterable[bytes], maximum: int) -> Iterator[bytes]:
-    r"""Yield line by line, without the `\n`; `CorruptError` for one longer than `maximum` or without an end."""
+def lines(source: Iterable[bytes], maximum: int) -> Generator[bytes]:
+    r"""Yield line by line, without the `\n`; `CorruptError` for one longer than `maximum` or without an end.
+
+    Close it where it may not be read to its end: see `Oversized`.
+    """
     rest: list[bytes] = []
     length = 0
-    for piece in source:
-        *complete, tail = piece.split(b"\n")
-        if complete:
-            yield b"".join([*rest, complete[0]])
-            yield from complete[1:]
-            rest, length = [], 0
-        rest.append(tail)
-        length += len(tail)
-        if length > maximum:
-            raise CorruptError("a statement is longer than the manifest says")
+    with Oversized() as oversized:
+        for piece in source:
+            *complete, tail = piece.split(b"\n")
+            if complete:
+                rest.append(complete.pop(0))
+                line = b"".join(rest)
+                rest.clear()  # it would be held beside the line
+                yield line
+                del line
+                yield from complete
+                length = 0
+            rest.append(tail)
+            length += len(tail)
+            if length > maximum:
+                raise CorruptError("a statement is longer than the manifest says")
+            oversized.holds(length)
     if length:
         raise CorruptError("a file ends in the middle of a statement")
 

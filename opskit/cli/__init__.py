@@ -16,6 +16,7 @@ from typing import NoReturn
 from opskit import __version__
 from opskit.cli.text import printable
 from opskit.errors import OpskitError
+from opskit.memory import give_back_what_is_freed
 from opskit.redaction import mask
 
 DONE = 0
@@ -40,6 +41,7 @@ class Terminated(SystemExit):
 
 def main() -> NoReturn:
     """Run the command line and exit: every exit code is decided here (docs/exit-codes.md)."""
+    give_back_what_is_freed()
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot write is no bug

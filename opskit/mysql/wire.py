@@ -8,8 +8,7 @@ a result is read to its end, and the client asks for no DEPRECATE_EOF, so that a
 
 import contextlib
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pymysql
@@ -17,20 +16,18 @@ from pymysql.constants import COMMAND
 from pymysql.protocol import MysqlPacket
 
 from opskit.errors import OpskitError, UnavailableError
+from opskit.memory import OVERSIZED_BYTES, Oversized
 from opskit.mysql.connection import Connection, translate, translated
 from opskit.mysql.encode import PacketError, RowEncoder
 
 READ_BYTES = 256 * 1024
-# A row longer than this is read by one worker at a time, so that memory holds one of them and not one each.
-OVERSIZED_BYTES = 32 * 1024 * 1024
-_oversized = threading.Lock()
 
 
-def stream(connection: Connection, select: str, encoder: RowEncoder) -> Iterator[bytes]:
+def stream(connection: Connection, select: str, encoder: RowEncoder) -> Generator[bytes]:
     """Yield the rows of `select` as SQL text, as the encoder makes it; the last statement is left open.
 
     Ends only when the server said that the result is complete: a killed query, a lost connection and a short
-    read raise (`UnavailableError`).
+    read raise (`UnavailableError`). Close it where it may not be read to its end: see `Oversized`.
     """
     private: Any = connection
     with translated("reading rows"):
@@ -39,8 +36,7 @@ def stream(connection: Connection, select: str, encoder: RowEncoder) -> Iterator
         for _ in range(columns + 1):  # one definition a column, then an EOF packet
             private._read_packet()
     reader = private._rfile
-    holding = False
-    try:
+    with Oversized() as oversized:
         while not encoder.finished:
             with translated("reading rows"):
                 data = reader.read1(READ_BYTES)
@@ -54,14 +50,9 @@ def stream(connection: Connection, select: str, encoder: RowEncoder) -> Iterator
                 raise _server_error(encoder.error)
             if text:
                 yield text
-            if not holding and encoder.pending > OVERSIZED_BYTES:
-                holding = _oversized.acquire()
-            elif holding and encoder.pending <= OVERSIZED_BYTES:
-                _oversized.release()
-                holding = False
-    finally:
-        if holding:
-            _oversized.release()
+            if oversized.has_turn and encoder.pending <= OVERSIZED_BYTES and encoder.is_open:
+                yield encoder.cut()  # it holds the row as SQL
+            oversized.holds(encoder.pending)
 
 
 def _server_error(payload: bytes) -> OpskitError:
@@ -75,7 +66,8 @@ def _server_error(payload: bytes) -> OpskitError:
 def send(connection: Connection, statement: bytes) -> int:
     """Send one statement as bytes and return how many rows it changed."""
     with translated("loading rows"):
-        return connection.query(statement)
+        # Through a view, since PyMySQL cuts what is longer than a packet, and copies the rest each time.
+        return connection.query(memoryview(statement))
 
 
 def sever(connection: Connection) -> None:

@@ -5,7 +5,7 @@ file is read against this grammar before anything is loaded, and again while it 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, TableEntry
@@ -36,16 +36,16 @@ class Inserts:
         self._table = table.name
 
     def check(self, line: bytes) -> bytes:
-        """Return the statement without its semicolon; `CorruptError` if it is not one of this table's."""
+        """Return the line, which is one statement; `CorruptError` if it is not one of this table's."""
         if not line.startswith(self._head):
             raise CorruptError(f"a statement that does not belong to table {self._table!r}: {line[:60]!r}")
         if not self._rows.fullmatch(line, len(self._head)):
             raise CorruptError(f"a statement that opskit does not write, in the rows of table {self._table!r}")
-        return line[:-1]
+        return line
 
 
-def statements(table: TableEntry, stored: Iterable[bytes], longest: int) -> Iterator[bytes]:
-    """Yield the INSERT statements of one chunk, each judged."""
+def statements(table: TableEntry, stored: Iterable[bytes], longest: int) -> Generator[bytes]:
+    """Yield the INSERT statements of one chunk, each judged; close it where it may not be read to its end."""
     inserts = Inserts(table)
     content = lines(decompressed(stored), longest + 2)
     for expected in _HEADER_LINES:

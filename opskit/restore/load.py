@@ -1,7 +1,7 @@
 """Loading: tables, rows, indexes, programs, foreign keys, in that order."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from opskit.backup.check import read_file
@@ -77,10 +77,11 @@ def load_rows(
         execute(connection, "START TRANSACTION")
         stored = read_file(storage, manifest, manifest.file(chunk.name))
         stored = opened(stored, manifest.recipients, identities)
-        for statement in statements(table, stored, manifest.largest_statement):
-            stop.check()
-            with of_backup(connection, manifest, f"table {table.name!r}"):
-                send(connection, statement)
+        with closing(statements(table, stored, manifest.largest_statement)) as judged:
+            for statement in judged:
+                stop.check()
+                with of_backup(connection, manifest, f"table {table.name!r}"):
+                    send(connection, statement)
         execute(connection, "COMMIT")
         progress.advance(chunk.rows)
 

@@ -158,21 +158,20 @@ def judge(
             table = schema_of[file.name]
             tables[table.name] = grammar.create_table(table, stored)
         elif file.name in chunk_of and taken:
-            _read_to_the_end(grammar.statements(chunk_of[file.name], stored, manifest.largest_statement))
+            with contextlib.closing(
+                grammar.statements(chunk_of[file.name], stored, manifest.largest_statement)
+            ) as judged:
+                deque(judged, maxlen=0)
         elif kind := kind_of.get(file.name.removesuffix(SUFFIX)):
             programs[kind] = grammar.programs(manifest, kind, stored)
         else:
             # Or CREATE DATABASE, never executed: the staging database has a name of its own.
-            _read_to_the_end(stored)
+            deque(stored, maxlen=0)
 
     progress.phase("verify", manifest.stored_bytes, "bytes")
     run(manifest.files, range(options.workers), look, stop)
     in_order = [statement for kind in layout.PROGRAM_FILES for statement in programs.get(kind, [])]
     return Definitions({table.name: tables[table.name] for table in manifest.tables}, in_order)
-
-
-def _read_to_the_end(pieces: Iterator[bytes]) -> None:
-    deque(pieces, maxlen=0)
 
 
 def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> Target:

@@ -1,0 +1,1 @@
+"""What opskit costs, beside the programs that people use now."""
