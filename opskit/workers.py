@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
 
@@ -25,8 +26,12 @@ class Stop:
         self._actions: list[Callable[[], None]] = []
 
     def on_stop(self, action: Callable[[], None]) -> None:
-        """Run `action` when the job is stopped, to wake a thread that waits."""
-        self._actions.append(action)
+        """Run `action` when the job is stopped, to wake a thread that waits; at once if it was stopped already."""
+        with self._lock:
+            self._actions.append(action)
+            stopped = self.reason is not None
+        if stopped:
+            action()
 
     def because(self, reason: BaseException) -> None:
         """Stop the job; the first reason is the one that counts."""
@@ -34,7 +39,8 @@ class Stop:
             if self.reason is not None:
                 return
             self.reason = reason
-        for action in self._actions:
+            actions = list(self._actions)
+        for action in actions:
             with contextlib.suppress(Exception):
                 action()
 
@@ -95,8 +101,9 @@ def run(
             thread.join()
     except BaseException as error:
         stop.because(error)
+        deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
-            thread.join(_STOP_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
         raise
     stop.raise_reason()
 

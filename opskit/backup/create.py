@@ -1,14 +1,15 @@
 """A backup from beginning to end: take the snapshot, write the chunks, write the manifest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from opskit import __version__
 from opskit.backup import layout
 from opskit.backup.commit import commit
 from opskit.backup.encryption import Recipients
-from opskit.backup.lookout import Lookout
+from opskit.backup.lookout import ANSWER_SECONDS, Deadline, Lookout
 from opskit.backup.manifest import RESTORE_ORDER, Chunk, Database, Encryption, Manifest, ProgramEntry, TableEntry
 from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
@@ -57,7 +58,7 @@ def create_backup(
 
     Raises `BusyError` when another run holds the lease, or when opskit gave way to the registry.
     """
-    with Lease(connect(source, database), database) as lease:
+    with Lease(connect(replace(source, read_timeout=ANSWER_SECONDS), database), database) as lease:
         lease.acquire(options.lease_wait_seconds)
         return create_under(lease, source, database, storage, registry, options, progress)
 
@@ -74,14 +75,15 @@ def create_under(
     """Save a database under a lease that the caller holds, as `create_backup` does."""
     stop = Stop()
 
-    def open_connection() -> Connection:
-        connection = connect(source, database)
+    def open_connection(endpoint: Endpoint = source) -> Connection:
+        connection = connect(endpoint, database)
         stop.on_stop(lambda: wire.sever(connection))
         return connection
 
     with (
         stop,
-        Watch(Lookout(lease, options.max_duration_seconds).look, stop),
+        Watch(Deadline(options.max_duration_seconds).check, stop),
+        Watch(lease.check_when_due, stop),
         open_snapshot(
             open_connection,
             database,
@@ -89,6 +91,8 @@ def create_under(
             wanted=options.consistency,
             allow_non_transactional=options.allow_non_transactional,
         ) as snapshot,
+        closing(open_connection(replace(source, read_timeout=ANSWER_SECONDS))) as observer,
+        Watch(Lookout(observer, snapshot).look, stop),
     ):
         require_supported(snapshot.control)
         writer = Writer(storage, registry, database, options.compression_level, stop, options.recipients)

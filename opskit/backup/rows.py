@@ -16,7 +16,7 @@ from opskit.mysql.schema import Table, changed_by_reparsing, read_table, reparse
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.snapshot import Snapshot, Worker
 from opskit.progress import Progress
-from opskit.registry.integrity import count_dangling
+from opskit.registry.integrity import REFERENCES, count_dangling
 from opskit.workers import Stop, run
 
 # A chunk is loaded in one transaction, and 8 MB was measured to load fastest.
@@ -82,9 +82,10 @@ class RowsJob:
         run(self._plan(locked), self.snapshot.workers, _call, stop)
         self.snapshot.release_lock()
         tasks = self._plan(free)
-        for read in free:
-            read.tasks_left += 1  # the search for dangling references reads every table
-        run([*tasks, self._count_dangling], self.snapshot.workers, _call, stop, idle=self._release_all)
+        for read in self._referring():
+            read.tasks_left += 1
+        # First, because until it is done the locks of these tables cannot be given back.
+        run([self._count_dangling, *tasks], self.snapshot.workers, _call, stop, idle=self._release_all)
 
     def _plan(self, reads: list[TableRead]) -> list[Callable[[Worker], None]]:
         tasks: list[Callable[[Worker], None]] = []
@@ -129,7 +130,11 @@ class RowsJob:
 
     def _count_dangling(self, worker: Worker) -> None:
         self.dangling = count_dangling(worker.connection, frozenset(self.snapshot.tables))
-        self._done(worker, [read for read in self.reads if read.table.transactional])
+        self._done(worker, self._referring())
+
+    def _referring(self) -> list[TableRead]:
+        named = {name for reference in REFERENCES for name in (reference.table, reference.parent)}
+        return [read for read in self.reads if read.table.transactional and read.table.name in named]
 
     def _done(self, worker: Worker, reads: list[TableRead]) -> None:
         """Give back the worker's locks on the tables that nobody reads any more."""

@@ -27,6 +27,8 @@ Row = tuple[Any, ...]
 CONNECT_TIMEOUT_SECONDS = 10.0
 # A worker may wait this long for the server's next packet: a chunk's first row can take a while to find.
 READ_TIMEOUT_SECONDS = 3600.0
+LOCK_WAIT_SECONDS = 5
+LOCK_WAIT_TIMEOUT = 1205
 
 # The session of every dump, load and file. A server-wide sql_select_limit would end each table early and
 # without an error, max_execution_time would end it with one; both have a value per session.
@@ -36,7 +38,7 @@ _SESSION = {
     "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": f"'{SQL_MODE}'",
-    "lock_wait_timeout": "5",
+    "lock_wait_timeout": str(LOCK_WAIT_SECONDS),
     "net_read_timeout": "3600",
     "net_write_timeout": "3600",
     "wait_timeout": "28800",
@@ -96,6 +98,7 @@ _DENIED = {
     3879,  # ER_ACCESS_DENIED_NO_PASSWORD...: login without a password refused
 }
 _UNAVAILABLE = {
+    0,  # PyMySQL: this connection was closed, after an error that is raised elsewhere
     CR.CR_SERVER_GONE_ERROR,
     CR.CR_SERVER_LOST,
     CR.CR_CONN_HOST_ERROR,
@@ -110,7 +113,7 @@ _UNAVAILABLE = {
     1160,  # network write
     1161,  # network write interrupted
     1203,  # more than max_user_connections
-    1205,  # lock wait timeout
+    LOCK_WAIT_TIMEOUT,
     1213,  # deadlock
     1226,  # user limit reached
     1290,  # server is read-only (a failover in progress, or a replica)

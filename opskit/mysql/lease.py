@@ -60,12 +60,6 @@ class Lease:
         if time.monotonic() - self._pinged >= PING_SECONDS:
             self.check()
 
-    def waiting_for_metadata_locks(self) -> set[int]:
-        """Return the sessions that wait for a metadata lock, of those that this user may see."""
-        with self._guard:
-            rows = execute(self._connection, "SHOW PROCESSLIST")
-        return {int(row[0]) for row in rows if str(row[6]).startswith("Waiting for table metadata lock")}
-
     def end(self, connection: Connection) -> None:
         """End the lease's session from another connection, and return when it is over, with whatever it still ran.
 
@@ -89,5 +83,13 @@ class Lease:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Give the lease back; after success it is free at once, after an error as soon as the server notices.
+
+        A server frees the locks of a connection some time after it was closed. It is asked for more only if all
+        is well with it: one that hangs must not hold up a run that was told to end.
+        """
+        if kind is None:
+            with contextlib.suppress(OpskitError):
+                scalar(self._connection, "SELECT RELEASE_LOCK(%s)", [self._name])
         self.release()

@@ -8,22 +8,37 @@ lock can deadlock with a queued ALTER. LOCK INSTANCE FOR BACKUP is not used, sin
 IF NOT EXISTS that MLMD sends on every connect.
 """
 
-import contextlib
+import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, Self
 
-from opskit.errors import BusyError, ConfigurationError, DeniedError, OpskitError, UnavailableError
-from opskit.mysql.connection import Connection, error_number, execute, is_mariadb, quote, scalar
+from opskit.errors import BusyError, ConfigurationError, DeniedError, NotFoundError, OpskitError, UnavailableError
+from opskit.mysql.connection import (
+    LOCK_WAIT_SECONDS,
+    LOCK_WAIT_TIMEOUT,
+    Connection,
+    error_number,
+    execute,
+    is_mariadb,
+    quote,
+    scalar,
+)
 from opskit.mysql.schema import table_names
 
 Level = Literal["instance", "tables", "session"]
 LEVELS: Final[tuple[Level, ...]] = ("instance", "tables", "session")
 
-_LOCK_TRIES = 3  # of lock_wait_timeout, 5 s, each
-_SNAPSHOT_TRIES = 3
-_LOCK_WAIT_TIMEOUT = 1205
+# While LOCK TABLES waits for one table, nobody writes to those it has already; while FLUSH TABLES waits for a long
+# query, nobody writes at all. So a try is short, and between two of them everything is given back (measured).
+_TRIES = 5
+_LOCK_SECONDS = 1
+_PAUSE_SECONDS = 1.0
+_BLOCKED = (LOCK_WAIT_TIMEOUT, 1213)  # 1213: stood in a circle of waiting sessions
+_CHANGING = "tables came and went while the snapshot was taken"
+_CHANGING_HINT = "run it again when the upgrade is over"
 
 
 @dataclass(slots=True)
@@ -74,11 +89,14 @@ class Snapshot:
             execute(worker.connection, f"ROLLBACK TO SAVEPOINT opskit_{first}" if first else "ROLLBACK")
             worker.held = first
 
+    def held_tables(self) -> list[str]:
+        """Return the tables on which any worker still holds a metadata lock."""
+        return list(self.tables)[: max(worker.held for worker in self.workers)]
+
     def close(self) -> None:
         """End every session; the server drops locks and transactions with them."""
         for connection in (self.control, *(worker.connection for worker in self.workers)):
-            with contextlib.suppress(Exception):
-                connection.close()
+            _close(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -100,60 +118,106 @@ def open_snapshot(
     Tables outside InnoDB are refused by name unless allowed; with them, the lock stays until `release_lock`.
     `BusyError` if the tables keep changing while the snapshot is taken.
     """
-    control = open_connection()
-    try:
-        for _ in range(_SNAPSHOT_TRIES):
-            snapshot = _take(
-                open_connection, control, database, workers, wanted, allow_non_transactional=allow_non_transactional
-            )
-            if set(table_names(control, database)) == set(snapshot.tables):
-                if all(engine.lower() == "innodb" for engine in snapshot.tables.values()):
-                    snapshot.release_lock()
-                return snapshot
-            snapshot.release_lock()
-            for worker in snapshot.workers:
-                worker.connection.close()
-    except BaseException:
-        with contextlib.suppress(Exception):
-            control.close()
-        raise
-    control.close()
-    raise BusyError("tables came and went while the snapshot was taken", hint="run it again when the upgrade is over")
+    with ExitStack() as opened:
+        sessions = []
+        for _ in range(1 + workers):
+            sessions.append(open_connection())
+            opened.callback(_close, sessions[-1])
+        snapshot = _strongest(sessions[0], sessions[1:], database, wanted, allowed=allow_non_transactional)
+        opened.pop_all()
+        return snapshot
 
 
-def _take(
-    open_connection: Callable[[], Connection],
-    control: Connection,
-    database: str,
-    worker_count: int,
-    wanted: Level,
-    *,
-    allow_non_transactional: bool,
+def _close(connection: Connection) -> None:
+    with suppress(Exception):
+        connection.close()
+
+
+def _strongest(
+    control: Connection, sessions: list[Connection], database: str, wanted: Level, *, allowed: bool
 ) -> Snapshot:
     warnings: list[str] = []
-    tables = _in_touch_order(table_names(control, database))
-    _refuse_non_transactional(tables, warnings, allowed=allow_non_transactional)
     for level in LEVELS[LEVELS.index(wanted) :]:
-        count = 1 if level == "session" else worker_count
-        workers: list[Worker] = []
-        try:
-            workers.extend(_begin(open_connection(), tables) for _ in range(count))
-            if level == "session" or _lock(control, level, tables, warnings):
-                return _see(control, database, level, wanted, tables, workers, warnings)
-        except BaseException:
-            _end(workers)
-            raise
-        _end(workers)
+        for number in range(_TRIES):
+            if number:
+                time.sleep(_PAUSE_SECONDS)  # nothing is held: whoever waited goes first
+            try:
+                snapshot = _take(control, sessions, database, level, allowed=allowed)
+            except _LockDeniedError:
+                warnings.append(f"consistency level {level!r} is not allowed to this user")
+                break
+            except BusyError as error:
+                obstacle = error
+            else:
+                snapshot.wanted = wanted
+                snapshot.warnings[:0] = warnings
+                return snapshot
+        else:
+            if not isinstance(obstacle, _LockBusyError):
+                raise obstacle
+            warnings.append(f"consistency level {level!r} was not to be had: writers hold the tables all the time")
     raise AssertionError("the level 'session' takes no lock, so it is never refused")
+
+
+class _LockBusyError(BusyError):
+    """Writers, or a change of the schema, kept the lock from us."""
+
+
+class _LockDeniedError(Exception):
+    """The server refuses the lock to this user."""
+
+
+def _take(control: Connection, sessions: list[Connection], database: str, level: Level, *, allowed: bool) -> Snapshot:
+    """Make one attempt; if it fails, every lock is given back."""
+    tables = _in_touch_order(table_names(control, database))
+    warnings: list[str] = []
+    _refuse_non_transactional(tables, warnings, allowed=allowed)
+    if level == "session":  # two views would be of two moments
+        for surplus in sessions[1:]:
+            _close(surplus)
+        del sessions[1:]
+    try:
+        for session in sessions:
+            _touch(session, tables)
+        _lock(control, level, tables)
+        position = _position(control)
+        position.approximate = level == "session"
+        _see(sessions, tables)
+        if table_names(control, database) != tables:
+            raise BusyError(_CHANGING, hint=_CHANGING_HINT)
+    except (OpskitError, _LockDeniedError):
+        for connection, statement in ((control, "UNLOCK TABLES"), *((each, "ROLLBACK") for each in sessions)):
+            with suppress(OpskitError):  # a connection that is gone holds nothing
+                execute(connection, statement)
+        raise
+    snapshot = Snapshot(
+        database=database,
+        level=level,
+        wanted=level,
+        tables=tables,
+        control=control,
+        workers=[Worker(session, held=len(tables)) for session in sessions],
+        time=datetime.now(UTC),
+        position=position,
+        warnings=warnings,
+        locked=level != "session",
+    )
+    if all(_is_transactional(engine) for engine in tables.values()):
+        snapshot.release_lock()
+    return snapshot
+
+
+def _is_transactional(engine: str) -> bool:
+    return engine.lower() == "innodb"
 
 
 def _in_touch_order(engines: dict[str, str]) -> dict[str, str]:
     # Tables are read in the reverse order: those that need the lock first, then the largest.
-    return dict(sorted(engines.items(), key=lambda item: item[1].lower() != "innodb"))
+    return dict(sorted(engines.items(), key=lambda item: not _is_transactional(item[1])))
 
 
 def _refuse_non_transactional(tables: dict[str, str], warnings: list[str], *, allowed: bool) -> None:
-    others = [f"{name} ({engine})" for name, engine in tables.items() if engine.lower() != "innodb"]
+    others = [f"{name} ({engine})" for name, engine in tables.items() if not _is_transactional(engine)]
     if not others:
         return
     if not allowed:
@@ -164,76 +228,53 @@ def _refuse_non_transactional(tables: dict[str, str], warnings: list[str], *, al
     warnings.append(f"read under the lock, outside the snapshot: {', '.join(others)}")
 
 
-def _begin(connection: Connection, tables: dict[str, str]) -> Worker:
-    execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    execute(connection, "START TRANSACTION READ ONLY")
-    for number, name in enumerate(tables):
-        execute(connection, f"SAVEPOINT opskit_{number}")
-        execute(connection, f"SELECT 1 FROM {quote(name)} LIMIT 0")
-    return Worker(connection, held=len(tables))
+def _touch(session: Connection, tables: dict[str, str]) -> None:
+    """Begin a transaction that holds the metadata lock of every table, and has no read view yet."""
+    execute(session, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    execute(session, "START TRANSACTION READ ONLY")
+    try:
+        for number, name in enumerate(tables):
+            execute(session, f"SAVEPOINT opskit_{number}")
+            execute(session, f"SELECT 1 FROM {quote(name)} LIMIT 0")
+    except NotFoundError as error:
+        raise BusyError(f"{_CHANGING}: {error.message}", hint=_CHANGING_HINT) from error
+    except UnavailableError as error:
+        if error_number(error) not in _BLOCKED:
+            raise
+        raise BusyError(f"{_CHANGING}: {error.message}", hint=_CHANGING_HINT) from error
 
 
-def _lock(control: Connection, level: Level, tables: dict[str, str], warnings: list[str]) -> bool:
+def _lock(control: Connection, level: Level, tables: dict[str, str]) -> None:
     if level == "instance":
         statement = "FLUSH TABLES WITH READ LOCK"
-    elif tables:
+    elif level == "tables" and tables:
         statement = "LOCK TABLES " + ", ".join(f"{quote(name)} READ" for name in tables)
     else:
-        return True
-    for _ in range(_LOCK_TRIES):
-        try:
-            execute(control, statement)
-        except DeniedError:
-            warnings.append(f"consistency level {level!r} is not allowed to this user")
-            return False
-        except UnavailableError as error:
-            if error_number(error) != _LOCK_WAIT_TIMEOUT:
-                raise
-        else:
-            return True
-    warnings.append(f"consistency level {level!r} was not to be had: writers hold the tables all the time")
-    return False
+        return
+    execute(control, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
+    try:
+        execute(control, statement)
+    except DeniedError as error:
+        raise _LockDeniedError from error
+    except UnavailableError as error:
+        if error_number(error) not in _BLOCKED:
+            raise
+        raise _LockBusyError(error.message) from error
+    execute(control, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
 
 
-def _see(
-    control: Connection,
-    database: str,
-    level: Level,
-    wanted: Level,
-    tables: dict[str, str],
-    workers: list[Worker],
-    warnings: list[str],
-) -> Snapshot:
-    position = _position(control)
-    position.approximate = level == "session"
-    transactional = [name for name, engine in tables.items() if engine.lower() == "innodb"]
-    for worker in workers if transactional else []:
-        execute(worker.connection, f"SELECT 1 FROM {quote(transactional[0])} LIMIT 1")
-    return Snapshot(
-        database=database,
-        level=level,
-        wanted=wanted,
-        tables=tables,
-        control=control,
-        workers=workers,
-        time=datetime.now(UTC),
-        position=position,
-        warnings=warnings,
-        locked=level != "session",
-    )
-
-
-def _end(workers: list[Worker]) -> None:
-    for worker in workers:
-        with contextlib.suppress(Exception):
-            worker.connection.close()
+def _see(sessions: list[Connection], tables: dict[str, str]) -> None:
+    """Read a row in every session, which creates its view."""
+    transactional = [name for name, engine in tables.items() if _is_transactional(engine)]
+    for session in sessions if transactional else []:
+        execute(session, f"SELECT 1 FROM {quote(transactional[0])} LIMIT 1")
 
 
 def _position(connection: Connection) -> Position:
     """Read what may be read: the GTID needs no privilege, the log's name and offset need REPLICATION CLIENT."""
     position = Position()
     gtid = "@@global.gtid_binlog_pos" if is_mariadb(connection) else "@@global.gtid_executed"
-    with contextlib.suppress(OpskitError):
+    with suppress(OpskitError):
         position.gtid = str(scalar(connection, f"SELECT {gtid}")).replace("\n", "") or None
     for statement in ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
         try:

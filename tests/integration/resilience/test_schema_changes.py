@@ -1,0 +1,155 @@
+"""A change of the schema at every step of a backup: it is let through, and what is saved is never torn."""
+
+import pytest
+
+from opskit.backup.create import Options
+from opskit.backup.manifest import Manifest
+from opskit.mysql.snapshot import Level
+from opskit.storage import Storage
+from sandbox.server import Server
+from tests.integration.resilience.running import (
+    backup_of,
+    failure,
+    manifests,
+    restored,
+    started,
+    through,
+    until,
+    waits_for_metadata,
+)
+from tests.mysql_wire import MySQLWire
+
+pytestmark = pytest.mark.mysql
+
+CHANGES = {
+    "add column": "ALTER TABLE small ADD COLUMN added INT DEFAULT 7",
+    "rebuild": "ALTER TABLE small MODIFY text VARCHAR(40), ALGORITHM=COPY",
+    "rename": "RENAME TABLE small TO renamed",
+    "gh-ost": "RENAME TABLE small TO small_old, small_new TO small",
+    "truncate": "TRUNCATE TABLE small",
+    "drop": "DROP TABLE small",
+}
+# What `small` holds before a change and after it, as SELECT * gives it; None if there is no such table.
+BEFORE = ((1, "one"), (2, "two"))
+AFTER = {
+    "add column": ((1, "one", 7), (2, "two", 7)),
+    "rebuild": BEFORE,
+    "rename": None,
+    "gh-ost": ((1, "new one"), (2, "new two")),
+    "truncate": (),
+    "drop": None,
+}
+# Every change at the level that registries have, and the worst one at the others.
+at_any_level = pytest.mark.parametrize(
+    ("level", "change"), [*(("tables", each) for each in CHANGES), ("instance", "gh-ost"), ("session", "gh-ost")]
+)
+at_a_level_with_a_lock = pytest.mark.parametrize(
+    ("level", "change"), [*(("tables", each) for each in CHANGES), ("instance", "gh-ost")]
+)
+LOCK = {"instance": "^FLUSH TABLES WITH READ LOCK", "tables": "^LOCK TABLES"}
+VIEW = r"^SELECT 1 FROM `\w+` LIMIT 1$"
+
+
+@pytest.fixture
+def tables(mysql: Server, database: str) -> str:
+    """Two tables, and the one that gh-ost has filled and puts in the place of `small`."""
+    mysql.execute(
+        f"USE `{database}`",
+        "CREATE TABLE small (id INT PRIMARY KEY, text VARCHAR(20))",
+        "INSERT INTO small VALUES (1, 'one'), (2, 'two')",
+        "CREATE TABLE small_new LIKE small",
+        "INSERT INTO small_new VALUES (1, 'new one'), (2, 'new two')",
+        "CREATE TABLE other (id INT PRIMARY KEY)",
+        "INSERT INTO other VALUES (1)",
+    )
+    return database
+
+
+def saved(server: Server, storage: Storage, manifest: Manifest, database: str) -> tuple[tuple[object, ...], ...] | None:
+    """Return what the table `small` has after a restore."""
+    into = f"{database}_opskit_saved"
+    restored(server, storage, manifest, into)
+    if not server.execute(f"SHOW TABLES FROM `{into}` LIKE 'small'"):
+        return None
+    return server.execute(f"SELECT * FROM `{into}`.small ORDER BY id")
+
+
+@at_any_level
+def test_change_before_the_touch_is_saved(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire, level: Level, change: str
+) -> None:
+    hold = wire.hold(r"^SAVEPOINT opskit_0")  # the list of tables was read, none was touched
+    with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
+        hold.wait()
+        mysql.execute(f"USE `{tables}`", CHANGES[change])
+        hold.release()
+        manifest = backup.result()
+    assert manifest.snapshot.consistency == level
+    assert saved(mysql, storage, manifest, tables) == AFTER[change]
+
+
+@at_a_level_with_a_lock
+def test_change_between_touch_and_lock_goes_first(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire, level: Level, change: str
+) -> None:
+    hold = wire.hold(LOCK[level])
+    with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
+        hold.wait()
+        statement = started(mysql, tables, CHANGES[change])
+        until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
+        hold.release()
+        manifest = backup.result()
+        statement.wait()
+    assert manifest.snapshot.consistency == level
+    assert saved(mysql, storage, manifest, tables) == AFTER[change]
+
+
+@at_any_level
+def test_change_between_lock_and_view_comes_after(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire, level: Level, change: str
+) -> None:
+    hold = wire.hold(VIEW, at=1)
+    with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
+        hold.wait()
+        statement = started(mysql, tables, CHANGES[change])
+        until(lambda: stands(mysql, CHANGES[change]), "the change waits")
+        hold.release()
+        manifest = backup.result()
+        statement.wait()
+    assert saved(mysql, storage, manifest, tables) == BEFORE
+
+
+def stands(server: Server, statement: str) -> bool:
+    """Tell whether the statement waits for whatever it may be."""
+    return any(
+        str(row[7]) == statement and str(row[6]).startswith("Waiting")
+        for row in server.execute("SHOW FULL PROCESSLIST")
+    )
+
+
+@at_any_level
+def test_change_while_rows_are_read_comes_after(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire, level: Level, change: str
+) -> None:
+    hold = wire.hold(r"^SELECT .* FROM `small`$")
+    with backup_of(through(wire, mysql), tables, storage, Options(consistency=level, workers=1)) as backup:
+        hold.wait()
+        statement = started(mysql, tables, CHANGES[change])
+        until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
+        hold.release()
+        manifest = backup.result()
+        statement.wait()
+    assert saved(mysql, storage, manifest, tables) == BEFORE
+
+
+def test_backup_gives_way_when_tables_never_stay(mysql: Server, tables: str, storage: Storage, wire: MySQLWire) -> None:
+    holds = [wire.hold(r"^SAVEPOINT opskit_0", at=attempt) for attempt in range(1, 6)]
+    names = ["small", "renamed"]
+    with backup_of(through(wire, mysql), tables, storage, Options(workers=1)) as backup:
+        for hold in holds:
+            hold.wait()
+            mysql.execute(f"RENAME TABLE `{tables}`.`{names[0]}` TO `{tables}`.`{names[1]}`")
+            names.reverse()
+            hold.release()
+        assert failure(backup).exit_code == 75
+    assert manifests(storage) == []
