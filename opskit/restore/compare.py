@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from opskit.backup.manifest import Manifest, TableEntry
-from opskit.errors import ConfigurationError, CorruptError
+from opskit.errors import CorruptError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote
 from opskit.mysql.encode import RowEncoder
@@ -34,15 +34,19 @@ class Comparison:
         return self.rows == self.expected_rows and self.digest in (None, self.expected_digest)
 
 
+def require_comparable(manifest: Manifest) -> None:
+    """Raise `CorruptError` if this opskit cannot compute the row digests: a restore must not be taken for proved."""
+    if not manifest.comparable:
+        raise CorruptError(
+            f"the row digests of {manifest.id} are {manifest.digest_algorithm!r}: not comparable",
+            hint="use the opskit that wrote it, or a newer one",
+        )
+
+
 def compare(
     connections: Sequence[Connection], database: str, manifest: Manifest, progress: Progress, stop: Stop
 ) -> list[Comparison]:
     """Read every restored table once and compare it with the manifest."""
-    if not manifest.comparable:
-        raise ConfigurationError(
-            f"the row digests of {manifest.id} are {manifest.digest_algorithm!r}, which this opskit cannot compute",
-            hint="use a newer opskit",
-        )
     found: dict[str, list[int]] = {table.name: [0, 0] for table in manifest.tables}
     lock = threading.Lock()
 

@@ -22,7 +22,7 @@ from opskit.progress import NoProgress, Progress
 from opskit.restore import grammar
 from opskit.restore import target as targets
 from opskit.restore.assertions import registry_problems
-from opskit.restore.compare import Comparison, compare, require_equal
+from opskit.restore.compare import Comparison, compare, require_comparable, require_equal
 from opskit.restore.load import (
     Definitions,
     LoadedPrograms,
@@ -117,6 +117,7 @@ def restore_under(
         contextlib.closing(connect(server)) as admin,
     ):
         require_supported(admin)
+        require_comparable(manifest)
         target = _choose_target(admin, options, manifest)
         definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))
         preflight(admin, manifest, list(definitions.tables.values()))
