@@ -12,6 +12,7 @@ from opskit.settings.endpoints import Account, Database, GrpcEndpoint, HttpEndpo
 from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, Origin, RegistryName, StorageUrl, Whole
 from opskit.settings.secret import reveal
 from opskit.settings.section import Section
+from opskit.settings.serve import Serve
 from opskit.settings.units import Duration, Size
 
 DEFAULT_STORAGE = Path("opskit-backups")
@@ -201,6 +202,7 @@ class Settings(Section):
     retention: Retention = Retention()
     artifacts: Artifacts = Artifacts()
     probe: Probe = Probe()
+    serve: Serve = Serve()
 
     @property
     def storage_is_default(self) -> bool:

@@ -8,7 +8,7 @@ from opskit.errors import ConfigurationError
 from opskit.redaction import conceal
 
 # Each has a `<name>_file` beside it; one of the two may be given.
-SECRETS = ("password", "token", "access_key_id", "secret_access_key")
+SECRETS = ("password", "token", "access_key_id", "secret_access_key", "heartbeat_url")
 
 
 def reveal(inline: SecretStr | None, file: Path | None) -> str | None:

@@ -98,6 +98,22 @@ EVERYTHING: dict[str, Any] = {
         "certificate_min_days": 21,
         "replica_max_lag": "2m",
     },
+    "serve": {
+        "host": "0.0.0.0",  # noqa: S104 - as in a container
+        "port": 8080,
+        "token_file": "/run/token",
+        "schedule": "none",
+        "time_zone": "Europe/Berlin",
+        "jitter": "10s",
+        "misfire_grace": "2h",
+        "stop_wait": "1m",
+        "refresh": "30s",
+        "runbooks_url": "https://git.example.com/opskit/runbooks",
+        "jobs": [
+            {"name": "backup", "schedule": "7 1 * * *", "heartbeat_url": SECRET},
+            {"name": "rehearse", "heartbeat_url_file": "/run/heartbeat"},
+        ],
+    },
 }
 
 
