@@ -60,6 +60,13 @@ class Invocation:
             raise UsageError("this command is for one registry", hint=f"choose one with --registry: {names}")
         return registries[0]
 
+    @property
+    def configuring_options(self) -> list[str]:
+        """The options of this command line that say what is configured, for a command that starts others."""
+        given = {"--config": self.config, "--mysql-url": self.mysql_url, "--storage-url": self.storage_url}
+        named = [f"{option}={value}" for option, value in given.items() if value is not None]
+        return [*named, *(f"--registry={name}" for name in self.registry_names)]
+
     def progress(self) -> AbstractContextManager[Progress]:
         """Return a block in which a job's progress is shown on standard error."""
         return shown_progress(quiet=self.quiet)

@@ -116,10 +116,16 @@ def metrics(results: Sequence[CheckResult]) -> list[tuple[str, str, Series]]:
     ]
     for measurement, explanation in MEASUREMENTS.items():
         series: Series = [
-            ({"registry": result.registry, "layer": result.layer}, float(result.values[measurement]))
+            (_labels(result, measurement), float(result.values[measurement]))
             for result in results
             if measurement in result.values
         ]
         if series:
             found.append((f"opskit_{measurement}", explanation, series))
     return found
+
+
+def _labels(result: CheckResult, measurement: str) -> dict[str, str]:
+    """Return the labels of a measurement: only certificates are there in several layers."""
+    several = measurement.startswith("certificate_")
+    return {"registry": result.registry} | ({"layer": result.layer} if several else {})

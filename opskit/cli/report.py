@@ -1,0 +1,37 @@
+"""`opskit report`: the status page as one file."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from opskit.cli.invocation import Invocation, pass_invocation
+from opskit.cli.options import Command
+from opskit.errors import ConfigurationError
+
+
+@click.command(cls=Command)
+@click.option("--html", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where to write the page.")
+@pass_invocation
+def report(invocation: Invocation, html: Path) -> None:
+    """Write the status page into a file: layers, backups, rehearsals, artifacts, what ran, how it grew."""
+    try:
+        from opskit.serve.observation import observe  # noqa: PLC0415 - an extra
+        from opskit.serve.page import page  # noqa: PLC0415 - the same
+        from opskit.serve.schedule import planned_jobs  # noqa: PLC0415 - the same
+        from opskit.serve.status import status  # noqa: PLC0415 - the same
+    except ImportError as error:
+        raise ConfigurationError(
+            f"opskit report needs more libraries: {error}", hint="pip install 'opskit[serve]'"
+        ) from error
+    settings = invocation.settings
+    observation = observe(settings, invocation.registries)
+    planned = planned_jobs(settings.serve)
+    content = page(observation, planned, ZoneInfo(settings.serve.time_zone), runbooks_url=settings.serve.runbooks_url)
+    try:
+        html.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {html}: {error.strerror}") from error
+    invocation.show(
+        {"file": html, "status": status(observation, planned, {})}, f"{html}: the state is {observation.state}"
+    )

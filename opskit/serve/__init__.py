@@ -1,0 +1,1 @@
+"""One process for places without CronJobs, and the exporter in a cluster: scheduler, metrics, status page."""

@@ -1,0 +1,132 @@
+"""The status page, made on the server: it needs no JavaScript, and nothing from elsewhere."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, StrictUndefined
+
+from opskit import __version__
+from opskit.probe.result import CheckResult, State
+from opskit.serve import chart
+from opskit.serve.observation import Observation, RegistryObservation
+from opskit.serve.schedule import Planned
+from opskit.serve.timeline import Mark, timeline
+
+STYLE: Final = files(__package__).joinpath("page.css").read_text()
+_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+# Nothing may be loaded, framed or sent anywhere; the one style is known by its digest.
+CONTENT_SECURITY_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+_HOUR, _DAY = 3_600, 86_400
+_SYMBOLS: dict[State, str] = {
+    State.OK: "✓",
+    State.WARNING: "!",
+    State.CRITICAL: "✕",
+    State.UNKNOWN: "?",
+    State.NOT_APPLICABLE: "○",
+}
+_VERDICTS: dict[State, str] = {
+    State.OK: "All is well",
+    State.WARNING: "It works; somebody should look",
+    State.CRITICAL: "Something is broken",
+    State.UNKNOWN: "Not everything could be found out",
+    State.NOT_APPLICABLE: "Nothing is configured",
+}
+_WORDS: dict[Mark, str] = {
+    "success": "ran well",
+    "findings": "found problems",
+    "failure": "failed",
+    "gap": "did not run",
+    "nothing": "not due, or nothing is known",
+}
+_UP: Final = ("mysql", "rest", "grpc", "proxy", "operator")
+_RESTORE: Final = ("storage", "backup", "rehearsal")
+
+
+def page(
+    observation: Observation,
+    planned: Sequence[Planned],
+    zone: ZoneInfo,
+    *,
+    refresh_seconds: int | None = None,
+    runbooks_url: str | None = None,
+) -> str:
+    """Return the page as HTML; with `refresh_seconds` it fetches itself again, as a file it stays as it is."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["day"] = lambda seconds: datetime.fromtimestamp(seconds, zone).date()
+    template = environment.from_string(files(__package__).joinpath("page.html").read_text())
+    return template.render(
+        version=__version__,
+        policy=CONTENT_SECURITY_POLICY,
+        style=STYLE,
+        refresh_seconds=refresh_seconds,
+        observation=observation,
+        registries=[_registry(each, observation, planned, zone) for each in observation.registries],
+        symbols=_SYMBOLS,
+        verdict=_VERDICTS[observation.state],
+        words=_WORDS,
+        runbook=lambda name: f"{runbooks_url.rstrip('/')}/{name}.md" if runbooks_url else None,
+        ago=lambda moment: ago(moment, observation.moment),
+        size=size,
+        zone=zone.key,
+        chart=chart,
+    )
+
+
+def _registry(
+    registry: RegistryObservation, observation: Observation, planned: Sequence[Planned], zone: ZoneInfo
+) -> dict[str, object]:
+    complete = [(each, each.manifest) for each in registry.complete_backups if each.manifest is not None]
+    rows = [chart.Point(manifest.snapshot.time.timestamp(), manifest.rows) for _, manifest in complete]
+    stored = [chart.Point(manifest.snapshot.time.timestamp(), manifest.stored_bytes) for _, manifest in complete]
+    return {
+        "name": registry.name,
+        "state": registry.state,
+        "problem": registry.problem,
+        "up": _checks(registry, _UP),
+        "restore": _checks(registry, _RESTORE),
+        "missing": _checks(registry, ("artifacts",)),
+        "newest": complete[0][1] if complete else None,
+        "rehearsal": next(iter(registry.rehearsals), None),
+        "report": next(iter(registry.artifact_reports), None),
+        "backups": registry.backups[:5],
+        "lines": timeline(registry, observation, planned, zone),
+        "rows": rows,
+        "bytes": stored,
+    }
+
+
+def _checks(registry: RegistryObservation, layers: Sequence[str]) -> list[CheckResult]:
+    return [check for check in map(registry.check, layers) if check is not None]
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was, in the largest unit of which there are two or more."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for length, unit in ((_DAY, "days"), (_HOUR, "hours"), (60, "minutes")):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return "just now" if seconds < 60 else "a minute ago"  # noqa: PLR2004 - a minute
+
+
+def size(number: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if number < 1024:  # noqa: PLR2004 - the binary thousand
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
