@@ -107,8 +107,13 @@ def summary_key(registry: str, time: str) -> str:
     return f"{registry}/artifacts/{time}.json"
 
 
-def put_records(storage: Storage, key: str, head: Mapping[str, object], records: Iterable[Record]) -> None:
-    """Store records as they come; if they break off, nothing is stored. `ObjectExistsError` if the key is taken."""
+def put_records(
+    storage: Storage, key: str, head: Mapping[str, object], records: Iterable[Record], *, again: bool = False
+) -> None:
+    """Store records as they come; if they break off, nothing is stored.
+
+    `ObjectExistsError` if the key is taken, unless the same may be stored `again`.
+    """
 
     def text() -> Iterator[bytes]:
         yield json.dumps(head)[:-1].encode() + b', "artifacts": ['
@@ -118,7 +123,7 @@ def put_records(storage: Storage, key: str, head: Mapping[str, object], records:
             separator = b",\n"
         yield b"\n]}\n"
 
-    storage.put(key, compressed(text(), _COMPRESSION_LEVEL), if_absent=True)
+    storage.put(key, compressed(text(), _COMPRESSION_LEVEL), if_absent=not again)
 
 
 def get_records(storage: Storage, key: str) -> Iterator[Record]:
@@ -144,11 +149,15 @@ def put_summary(storage: Storage, summary: Summary) -> None:
     storage.put(summary_key(summary.registry, summary.time), [content, b"\n"], if_absent=True)
 
 
-def newest_summary(storage: Storage, registry: str) -> Summary | None:
-    """Return the newest summary of a registry, None if it was never verified or the summary cannot be read."""
+def newest_summary(storage: Storage, registry: str, *, before: str | None = None) -> Summary | None:
+    """Return the newest summary of a registry, `before` a time if one is given.
+
+    None if it was never verified, or the summary cannot be read.
+    """
     prefix = f"{registry}/artifacts/"
     names = [each.key.removeprefix(prefix) for each in storage.list(prefix)]
     times = [name.removesuffix(".json") for name in names if _SUMMARY.fullmatch(name)]
+    times = [time for time in times if before is None or time < before]
     return read_summary(storage, registry, max(times)) if times else None
 
 

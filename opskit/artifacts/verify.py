@@ -47,9 +47,17 @@ def verify(
 
 
 def store_report(
-    records: Iterable[Record], storage: Storage, summary: Summary, *, listeners: Iterable[Listener] = ()
+    records: Iterable[Record],
+    storage: Storage,
+    summary: Summary,
+    *,
+    listeners: Iterable[Listener] = (),
+    again: bool = False,
 ) -> Summary:
-    """Compare the records with the report before, store them and then their summary, and return that."""
+    """Compare the records with the report before, store them and then their summary, and return that.
+
+    The same records give the same report, so that it may be stored `again` after a try that did not end.
+    """
     former = _former(storage, summary)
 
     def counted() -> Iterator[Record]:
@@ -60,7 +68,7 @@ def store_report(
             yield record
 
     head = {"format": FORMAT, "registry": summary.registry, "time": summary.time, "source": summary.source}
-    put_records(storage, report_key(summary.registry, summary.time), head, counted())
+    put_records(storage, report_key(summary.registry, summary.time), head, counted(), again=again)
     summary.finished = datetime.now(UTC).isoformat(timespec="seconds")
     put_summary(storage, summary)
     return summary
@@ -68,7 +76,7 @@ def store_report(
 
 def _former(storage: Storage, summary: Summary) -> Former:
     """Read the report before; one that cannot be read is no reason to stop looking."""
-    before = newest_summary(storage, summary.registry)
+    before = newest_summary(storage, summary.registry, before=summary.time)
     if before is None:
         return Former()
     try:

@@ -1,34 +1,52 @@
 """`opskit artifacts`: look for the bytes that a registry points to."""
 
-from collections.abc import Iterable
-from contextlib import closing
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
-from opskit.artifacts.inventory import inventory_of_backup
 from opskit.artifacts.report import Record, Summary, time_name
 from opskit.artifacts.search import Options
+from opskit.artifacts.shards import Shard, parse_shard, verify_shard
+from opskit.artifacts.shards import merge as merge_run
 from opskit.artifacts.verify import verify as verify_artifacts
-from opskit.backup.catalog import find
-from opskit.backup.encryption import read_identities
 from opskit.cli.artifact_files import record_files
+from opskit.cli.artifact_source import Source
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
+from opskit.cli.orphans import orphans
 from opskit.cli.outcomes import Outcome, for_each_registry
 from opskit.cli.output import Table
-from opskit.errors import UnavailableError
-from opskit.mysql.connection import connect
-from opskit.registry.inventory import Pointer, read_inventory
+from opskit.errors import ConfigurationError, UnavailableError, UsageError
+from opskit.registry.inventory import Pointer
 from opskit.settings import Registry
-from opskit.wiring import artifact_places, configured_storage, database_endpoint
+from opskit.wiring import artifact_places, configured_storage
+
+
+class ShardType(click.ParamType[Shard]):
+    """Part I of N."""
+
+    name = "shard"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
+        """Return the shard; anything else is a usage error."""
+        try:
+            return value if isinstance(value, Shard) else parse_shard(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.group(cls=Group)
 def artifacts() -> None:
     """Look for the bytes that a registry points to."""
+
+
+artifacts.add_command(orphans)
 
 
 @artifacts.command()
@@ -44,6 +62,10 @@ def artifacts() -> None:
     "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Every artifact as CSV."
 )
 @click.option("--exit-zero-on-findings", is_flag=True, help="Exit with 0 whatever is found, if everything was asked.")
+@click.option(
+    "--shard", type=ShardType(), metavar="I/N", help="Only part I of N; [artifacts.shards] in an Indexed Job."
+)
+@click.option("--run-id", envvar="OPSKIT_JOB_NAME", metavar="ID", help="What all shards share [OPSKIT_JOB_NAME].")
 @pass_invocation
 def verify(
     invocation: Invocation,
@@ -56,6 +78,8 @@ def verify(
     jsonl: Path | None,
     csv_file: Path | None,
     exit_zero_on_findings: bool,
+    shard: Shard | None,
+    run_id: str | None,
 ) -> None:
     """Look for the bytes of every registered artifact, name what is not there, and store the report.
 
@@ -64,11 +88,17 @@ def verify(
     settings = invocation.settings
     storage = configured_storage(settings)
     options = Options(layout=layout, deep=deep, workers=workers or settings.artifacts.workers)
+    shard = shard or _shard_of_job(settings.artifacts.shards)
+    if shard is not None:
+        if not run_id or jsonl or csv_file:
+            raise UsageError("--shard needs --run-id, and goes without --jsonl and --csv: no shard has every artifact")
+        _verify_shard(invocation, shard, run_id, backup_reference, options, live_only=live_only)
+        return
 
     with record_files(jsonl, csv_file) as tellers:
 
         def look(registry: Registry) -> Summary:
-            with invocation.progress() as progress, closing(_Source(invocation, registry, backup_reference)) as source:
+            with invocation.progress() as progress, closing(Source(invocation, registry, backup_reference)) as source:
                 return verify_artifacts(
                     source.pointers,
                     artifact_places(settings),
@@ -83,39 +113,75 @@ def verify(
     show(invocation, outcomes, exit_zero=exit_zero_on_findings)
 
 
-class _Source:
-    """Where the inventory of one registry comes from: its database, or a backup."""
-
-    def __init__(self, invocation: Invocation, registry: Registry, backup_reference: str | None) -> None:
-        self.pointers: Iterable[Pointer]
-        self._connection = None
-        if backup_reference is None:
-            self.name = "database"
-            self._connection = connect(database_endpoint(registry), registry.mysql.database)
-            self.pointers = read_inventory(self._connection)
-        else:
-            storage = configured_storage(invocation.settings)
-            manifest = find(storage, registry.name, backup_reference)
-            identities = read_identities(invocation.settings.encryption.identity_file)
-            self.name = f"backup {manifest.id}"
-            self.pointers = inventory_of_backup(storage, manifest, identities)
-
-    def close(self) -> None:
-        """Let the server go, whether everything was read or not."""
-        if self._connection is not None:
-            self._connection.close()
+def _shard_of_job(count: int) -> Shard | None:
+    """Return the part that Kubernetes gave to this pod of an Indexed Job."""
+    index = os.environ.get("JOB_COMPLETION_INDEX")
+    if count == 1 or index is None:
+        return None
+    try:
+        return parse_shard(f"{index}/{count}")
+    except ValueError as error:
+        raise ConfigurationError(f"artifacts.shards is {count}, and JOB_COMPLETION_INDEX {index!r}: {error}") from error
 
 
-def show(invocation: Invocation, outcomes: Iterable[Outcome[Summary]], *, exit_zero: bool = False) -> None:
+def _verify_shard(
+    invocation: Invocation,
+    shard: Shard,
+    run_id: str,
+    backup_reference: str | None,
+    options: Options,
+    *,
+    live_only: bool,
+) -> None:
+    storage = configured_storage(invocation.settings)
+
+    def look(registry: Registry) -> Summary | None:
+        with invocation.progress() as progress, ExitStack() as stack:
+
+            def pointers() -> Iterable[Pointer]:
+                return stack.enter_context(closing(Source(invocation, registry, backup_reference))).pointers
+
+            source = f"backup {backup_reference}" if backup_reference else "database"
+            now = time_name(datetime.now(UTC))
+            summary = Summary(registry.name, now, source, options.layout, live_only, run_id=run_id)
+            places = artifact_places(invocation.settings)
+            return verify_shard(pointers, places, storage, summary, shard, options, progress=progress)
+
+    outcomes = for_each_registry(invocation, look)
+    merged = [outcome.result for outcome in outcomes if outcome.result]
+    invocation.show(
+        {"run_id": run_id, "shard": shard, "registries": [_document(outcome) for outcome in outcomes]},
+        f"shard {shard.index} of {shard.count} of run {run_id} is stored",
+        *(text for summary in merged for text in _told(summary)),
+    )
+
+
+@artifacts.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--exit-zero-on-findings", is_flag=True, help="Exit with 0 whatever was found.")
+@pass_invocation
+def merge(invocation: Invocation, run_id: str, *, exit_zero_on_findings: bool) -> None:
+    """Put the parts of a sharded run together; the last shard does it by itself, and doing it again is harmless."""
+    storage = configured_storage(invocation.settings)
+    outcomes = for_each_registry(invocation, lambda registry: merge_run(storage, registry.name, run_id))
+    show(invocation, outcomes, exit_zero=exit_zero_on_findings)
+
+
+def show(invocation: Invocation, outcomes: Sequence[Outcome[Summary]], *, exit_zero: bool = False) -> None:
     """Show what was found of each registry, and choose the exit code: findings first, then what nobody knows."""
     done = [outcome.result for outcome in outcomes if outcome.result]
-    failed = [{"registry": outcome.registry, "error": outcome.error} for outcome in outcomes if outcome.error]
-    invocation.show({"registries": [*done, *failed]}, *(text for summary in done for text in _told(summary)))
+    invocation.show(
+        {"registries": [_document(each) for each in outcomes]}, *(text for summary in done for text in _told(summary))
+    )
     for summary in done:
         if summary.found_problems and not exit_zero:
             invocation.found_problems()
         elif summary.verdicts["unreachable"] > invocation.settings.artifacts.max_unknown:
             invocation.codes.append(UnavailableError.exit_code)
+
+
+def _document(outcome: Outcome[Any]) -> object:
+    return outcome.result or {"registry": outcome.registry, "error": outcome.error}
 
 
 def _told(summary: Summary) -> list[str | Table]:

@@ -172,6 +172,7 @@ class Artifacts(Section):
     mounts: tuple[ArtifactMount, ...] = ()
     workers: Annotated[Whole, Field(ge=1, le=64)] = 8
     max_unknown: Count = 0
+    shards: Annotated[Whole, Field(ge=1, le=10_000)] = 1
 
 
 class Probe(Section):

@@ -12,6 +12,7 @@ PREFIX = "OPSKIT_"
 OTHER_VARIABLES = frozenset(
     {
         "OPSKIT_CONFIG",
+        "OPSKIT_JOB_NAME",
         "OPSKIT_MYSQL_URL",
         "OPSKIT_MYSQL_PASSWORD",
         "OPSKIT_MYSQL_PASSWORD_FILE",

@@ -89,6 +89,7 @@ EVERYTHING: dict[str, Any] = {
         "mounts": [{"uri": "pvc://models", "path": "/mnt/models"}],
         "workers": 4,
         "max_unknown": 5,
+        "shards": 3,
     },
     "probe": {
         "deadline": "4s",
