@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from opskit import __version__
 from opskit.artifacts.verdict import GONE, VERDICTS, Finding
 from opskit.backup.stages import compressed, decompressed, lines
@@ -78,6 +80,9 @@ class Summary:
                 self.findings.append(record)
             else:
                 self.findings_left_out += 1
+
+
+_SUMMARIES: Final = TypeAdapter(Summary)
 
 
 def record_of(pointer: Pointer, finding: Finding) -> Record:
@@ -164,7 +169,7 @@ def newest_summary(storage: Storage, registry: str, *, before: str | None = None
 def read_summary(storage: Storage, registry: str, time: str) -> Summary | None:
     """Return one summary, None if there is none or it is not one."""
     try:
-        document = json.loads(b"".join(storage.get(summary_key(registry, time))))
-        return Summary(**document)
-    except (NotFoundError, ValueError, TypeError, RecursionError):
+        summary = _SUMMARIES.validate_json(b"".join(storage.get(summary_key(registry, time))))
+    except (NotFoundError, ValidationError):
         return None
+    return summary if summary.time == time else None

@@ -6,14 +6,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from opskit import __version__
+from opskit.artifacts.report import newest_summary
 from opskit.backup import layout
 from opskit.backup.commit import commit
 from opskit.backup.encryption import Recipients
 from opskit.backup.lookout import ANSWER_SECONDS, Deadline, Lookout
-from opskit.backup.manifest import RESTORE_ORDER, Chunk, Database, Encryption, Manifest, ProgramEntry, TableEntry
+from opskit.backup.manifest import (
+    RESTORE_ORDER,
+    ArtifactCounts,
+    Chunk,
+    Database,
+    Encryption,
+    Manifest,
+    ProgramEntry,
+    TableEntry,
+)
 from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
 from opskit.backup.writer import Writer
+from opskit.errors import OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.encode import DIGEST_ALGORITHM
@@ -190,9 +201,26 @@ def _manifest(
             for program in found
         ),
         encryption=Encryption(recipients=writer.recipients.names) if writer.recipients else None,
+        artifacts=_artifact_counts(writer.storage, writer.registry),
         files=tuple(sorted(writer.files, key=lambda file: file.name)),
         warnings=tuple(warnings),
     )
+
+
+def _artifact_counts(storage: Storage, registry: str) -> ArtifactCounts | None:
+    """Return what is known of the bytes behind the pointers; a report that cannot be read stops no backup."""
+    try:
+        summary = newest_summary(storage, registry)
+        if summary is None:
+            return None
+        return ArtifactCounts(
+            time=datetime.fromisoformat(summary.time),
+            artifacts=summary.artifacts,
+            present=summary.verdicts["present"],
+            gone=summary.gone,
+        )
+    except (OpskitError, ValueError, KeyError):
+        return None
 
 
 def _table_entry(writer: Writer, read: TableRead) -> TableEntry:

@@ -135,6 +135,15 @@ class Snapshot(_Part):
     position_approximate: bool = False
 
 
+class ArtifactCounts(_Part):
+    """What the newest report on artifacts said when the backup was made."""
+
+    time: Moment
+    artifacts: Count
+    present: Count
+    gone: Count
+
+
 class Manifest(_Part):
     """Everything about one backup; immutable once it is stored."""
 
@@ -151,6 +160,7 @@ class Manifest(_Part):
     tables: tuple[TableEntry, ...]
     programs: tuple[ProgramEntry, ...] = ()
     encryption: Encryption | None = None
+    artifacts: ArtifactCounts | None = None
     files: tuple[File, ...]
     warnings: tuple[str, ...] = ()
 

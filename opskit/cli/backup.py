@@ -16,6 +16,7 @@ from opskit.cli.options import Group
 from opskit.cli.outcomes import for_each_registry
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
+from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.rehearse import rehearse
 from opskit.cli.retention import hold, prune, release
 from opskit.cli.text import human_age, human_size
@@ -188,6 +189,7 @@ def show(invocation: Invocation, backup_reference: str) -> None:
         f"registry     {_flavour(manifest)}",
         f"position     {position or 'not known'}{' (approximate)' if snapshot.position_approximate else ''}",
         f"stored       {human_size(manifest.stored_bytes)} in {len(manifest.files)} files",
+        f"artifacts    {pointers_with_bytes(manifest.artifacts)}",
         f"encrypted    {f'to {recipients}' if (recipients := ', '.join(manifest.recipients)) else 'no'}",
         "",
         Table(

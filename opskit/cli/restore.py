@@ -12,6 +12,7 @@ from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
+from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.text import human_seconds, human_size
 from opskit.errors import UsageError
 from opskit.restore.run import RestoreReport, additions
@@ -238,6 +239,7 @@ def _told(report: RestoreReport) -> list[str | Table]:
     lines: list[str | Table] = [
         f"backup {report.backup_id} is restored in database {report.database}",
         f"  {report.rows:,} rows in {len(report.tables)} tables, each compared with the backup: equal",
+        f"  artifacts: {pointers_with_bytes(report.artifacts)}",
     ]
     if report.not_compared:
         lines.append(

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from opskit.artifacts.verdict import GONE, VERDICTS
 from opskit.probe.backup import hours
-from opskit.probe.evidence import GONE, ArtifactReport, newest_artifact_reports
+from opskit.probe.evidence import ArtifactReport, newest_artifact_reports
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
 
@@ -32,7 +33,9 @@ def _judged(report: ArtifactReport, max_age: timedelta, now: datetime) -> Iterat
     if age > max_age:
         yield Finding(State.CRITICAL, f"the report is {hours(age)} old", _HINT, "artifacts-unverified", values)
     if report.gone:
-        said = ", ".join(f"{report.verdicts[each]} {each}" for each in GONE if report.verdicts.get(each))
+        said = ", ".join(
+            f"{report.verdicts[each]} {each}" for each in VERDICTS if each in GONE and report.verdicts.get(each)
+        )
         yield Finding(State.CRITICAL, f"of {total} artifacts, {said}", "models cannot be deployed", values=values)
     if report.unknown:
         yield Finding(State.WARNING, f"{report.unknown} of {total} artifacts could not be looked at", values=values)

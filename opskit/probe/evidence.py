@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from opskit.artifacts.verdict import GONE
 from opskit.backup import layout
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
 
 ARTIFACTS: Final = "artifacts/"
-# Verdicts that mean that a registered model has no bytes.
-GONE: Final = ("missing", "empty", "deleted", "bucket-missing")
 # Verdicts that mean that nobody knows.
 UNKNOWN: Final = ("unreachable", "denied")
 _STAMP = "%Y%m%dT%H%M%S"

@@ -11,7 +11,7 @@ from opskit.backup import layout
 from opskit.backup.check import counted, read_file
 from opskit.backup.encryption import SUFFIX, Identities, opened
 from opskit.backup.holds import held
-from opskit.backup.manifest import LARGEST_STATEMENT, File, Manifest
+from opskit.backup.manifest import LARGEST_STATEMENT, ArtifactCounts, File, Manifest
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
@@ -70,6 +70,7 @@ class RestoreReport:
     orphans: dict[str, int]
     registry_problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    artifacts: ArtifactCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,4 +257,5 @@ def _report(
         orphans=orphans,
         registry_problems=tuple(problems),
         warnings=manifest.warnings,
+        artifacts=manifest.artifacts,
     )

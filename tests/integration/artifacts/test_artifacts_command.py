@@ -136,6 +136,23 @@ def test_backup_is_verified_without_its_server(opskit: Opskit) -> None:
     assert summary["source"].startswith("backup 20")
 
 
+def test_next_backup_knows_how_many_pointers_had_bytes_and_its_restore_says_so(opskit: Opskit) -> None:
+    assert opskit("backup", "create").returncode == 0
+    assert "never verified" in opskit("backup", "show").stdout
+    assert opskit("artifacts", "verify").returncode == 1
+    assert opskit("backup", "create").returncode == 0
+    assert "1 of 3 had their bytes, 1 were gone" in opskit("backup", "show").stdout
+    restored = opskit("restore", "run", "latest")
+    assert restored.returncode == 0, restored.stderr
+    assert "1 of 3 had their bytes, 1 were gone" in restored.stdout
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"time": 1}', b"\xff"])
+def test_damaged_summary_stops_no_backup(opskit: Opskit, tmp_path: Path, damage: bytes) -> None:
+    DirectoryStorage(tmp_path / "backups").put("registry/artifacts/20261124T052300Z.json", [damage])
+    assert opskit("backup", "create").returncode == 0
+
+
 def test_orphans_are_listed_and_nothing_is_wrong(opskit: Opskit, bucket_name: str) -> None:
     ended = opskit("artifacts", "orphans", "--prefix", f"s3://{bucket_name}/models", "--json")
     assert ended.returncode == 0, ended.stderr
