@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import artifacts
 from benchmarks.databases import Subject, oversized, registry
 from benchmarks.measure import Measured, measured
 from benchmarks.report import Run, write
@@ -91,6 +92,7 @@ def main() -> None:
         ]
         runs = [run for subject in subjects for run in bench.run(subject)]
         write(options.results, str(server.version), WORKERS, runs)
+    artifacts.run(options.results)
 
 
 def _zstd() -> list[str]:

@@ -4,6 +4,7 @@ Everything is real: a MySQL server, an S3 server, a generated registry, and the 
 with the output they gave.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.demo_models import damage, register
 from sandbox.mysql import mysql_server
 from sandbox.registry import Shape, generate
 from sandbox.s3 import S3Server, rclone_server
@@ -19,6 +21,7 @@ from sandbox.server import OwnServer
 
 DATABASE = "model_registry"
 MODELS = 300
+SHAPE = Shape(flavour="embedmd", models=MODELS)
 CONFIGURATION = """\
 storage:
   url: s3://registry-backups/demo
@@ -32,14 +35,18 @@ registries:
       user: registryuser
       password_file: {folder}/password
       tls: {{ca_file: {ca_file}}}
+artifacts:
+  stores:
+    - {{endpoint: "{endpoint}", buckets: [models]}}
 """
 
 
 class Demo:
     """What the demo shows: a title, a command, its output."""
 
-    def __init__(self, mysql: OwnServer, bucket: Path, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, mysql: OwnServer, s3: S3Server, bucket: Path, folder: Path, environment: dict[str, str]) -> None:
         self.mysql = mysql
+        self.s3 = s3
         self.bucket = bucket
         self.folder = folder
         self.environment = environment
@@ -56,6 +63,20 @@ class Demo:
         )
         if ended.returncode != expect:
             sys.exit(f"the demo failed: exit code {ended.returncode} instead of {expect}")
+
+    def damage_models(self) -> None:
+        """Lose, replace and move models in their bucket, and insist that exactly those are named."""
+        expected = damage(self.s3)
+        print("(three models are deleted, one is replaced, one is moved to v1/)", flush=True)
+        self.opskit("artifacts", "verify", "--layout", "--jsonl", "artifacts.jsonl", expect=1)
+        records = [json.loads(line) for line in (self.folder / "artifacts.jsonl").read_text().splitlines()]
+        named = sorted(
+            record["artifact_id"]
+            for record in records
+            if record["verdict"] != "present" or record["failures"] or record["changed"]
+        )
+        if named != expected:
+            sys.exit(f"the demo failed: artifacts {named} are named instead of {expected}")
 
     def sql(self, statement: str) -> None:
         """Run a statement as the administrator, through the mysql client."""
@@ -98,8 +119,9 @@ def stage() -> Iterator[Demo]:
         print(f"{mysql}; {s3}", flush=True)
         password = _fill(mysql)
         s3.make_bucket("registry-backups")
+        register(mysql, s3, DATABASE, SHAPE)
         bucket = s3.folder / "registry-backups"
-        yield Demo(mysql, bucket, Path(folder), _configure(mysql, s3, Path(folder), password))
+        yield Demo(mysql, s3, bucket, Path(folder), _configure(mysql, s3, Path(folder), password))
 
 
 def _fill(mysql: OwnServer) -> str:
@@ -111,7 +133,7 @@ def _fill(mysql: OwnServer) -> str:
         rf"GRANT ALL ON `{DATABASE.replace('_', chr(92) + '_')}\_opskit\_%`.* TO registryuser@'%'",
     )
     with mysql.connect(database=DATABASE) as connection:
-        generate(connection, Shape(flavour="embedmd", models=MODELS))
+        generate(connection, SHAPE)
     return password
 
 
@@ -134,7 +156,11 @@ def play(demo: Demo) -> None:
     """Show the whole story."""
     demo.say(f"A registry of {MODELS} models; its user may do anything in its own database, and nothing else.")
     demo.sql(f"SELECT COUNT(*) AS artifacts FROM {DATABASE}.Artifact")
-    demo.say("Back it up. A backup exists once its manifest does.")
+    demo.say("It holds pointers only. Are the bytes of its models there, and can they be served?")
+    demo.opskit("artifacts", "verify", "--layout")
+    demo.say("Somebody tidies up the bucket. Which models are hit?")
+    demo.damage_models()
+    demo.say("Back it up. A backup exists once its manifest does; it knows how many of its pointers had bytes.")
     demo.opskit("backup", "create")
     demo.opskit("backup", "list")
     demo.say("Read every object again, and compare it with the manifest.")

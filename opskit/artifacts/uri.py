@@ -105,7 +105,7 @@ def locate(uri: str | None, storage_key: str | None = None, storage_path: str | 
 
 def parse(uri: str) -> Location:
     """Return what a URI means; never raises."""
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in uri):
+    if not uri.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in uri):
         return Malformed("a control character, or half a surrogate pair")
     match = _SCHEME.fullmatch(uri)
     if match is None:

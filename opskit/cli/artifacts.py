@@ -194,9 +194,10 @@ def _told(summary: Summary) -> list[str | Table]:
         if summary.layout
         else ""
     )
+    more = f"… and {summary.findings_left_out:,} more: --jsonl or --csv has them all"
     return [
-        Table(("MODEL", "VERSION", "URI", "VERDICT", "SINCE", "WHY"), rows) if rows else "",
-        f"… and {summary.findings_left_out:,} more: --jsonl or --csv has them all" if summary.findings_left_out else "",
+        *([Table(("MODEL", "VERSION", "URI", "VERDICT", "SINCE", "WHY"), rows)] if rows else []),
+        *([more] if summary.findings_left_out else []),
         f"{summary.registry}: {summary.artifacts:,} artifacts ({summary.archived:,} archived): {counts or 'none'}",
         f"  {changes}, {summary.changed:,} replaced{layout}",
     ]

@@ -3,12 +3,16 @@
 import hashlib
 import ssl
 from base64 import b64encode
+from contextlib import suppress
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from opskit import __version__
 from opskit.errors import ConfigurationError
@@ -57,7 +61,7 @@ def connect_s3(
     )
     try:
         with translated("cannot use S3"):
-            client = boto3.session.Session().client(
+            client = _session().client(
                 "s3",
                 endpoint_url=endpoint_url,
                 region_name=region,
@@ -71,6 +75,21 @@ def connect_s3(
     for operation in _WITH_BODY:
         client.meta.events.register(f"before-call.s3.{operation}", _send_md5)
     return client
+
+
+def _session() -> boto3.session.Session:
+    """Return a session that reads times quickly: botocore's own way takes most of the time of a listing (measured)."""
+    core = botocore.session.get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    return boto3.session.Session(botocore_session=core)
+
+
+def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text, or a number of seconds
+    with suppress(TypeError, ValueError):
+        read = datetime.fromisoformat(value)
+        if read.tzinfo is not None:
+            return read
+    return parse_timestamp(value)
 
 
 def _send_md5(params: dict[str, Any], **_: object) -> None:

@@ -53,18 +53,19 @@ def fill(server: S3Server, bucket: str, objects: dict[str, int]) -> None:
     client.close()
 
 
-def empty(server: S3Server, bucket: str) -> None:
-    client = server.client()
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for each in page.get("Contents", ()):
-            client.delete_object(Bucket=bucket, Key=each["Key"])
-    client.close()
-
-
-def verdicts(bucket: Bucket, locations: list[S3Location], *, whole: bool = False) -> dict[S3Location, str]:
+def verdicts(
+    bucket: Bucket, objects: dict[str, int], locations: list[S3Location], *, whole: bool
+) -> dict[S3Location, str]:
     """What the merge proves, and what each other location is when it is asked for by itself."""
     merge = Merge(bucket, locations, whole=whole)
     merge.run()
+    for location, proof in merge.proofs.items():
+        if whole and isinstance(proof, Folder):
+            assert proof.files == sorted(
+                (key.removeprefix(location.folder), size)
+                for key, size in objects.items()
+                if key.startswith(location.folder) and not key.endswith("/")
+            )
     found: dict[S3Location, str] = {}
     for location in locations:
         answer = merge.proofs.get(location) or look(bucket, location)
@@ -101,7 +102,7 @@ def test_merge_gives_what_a_naive_check_of_each_gives(
     name = moto.make_bucket(f"test-{secrets.token_hex(6)}")
     fill(moto, name, objects)
     locations = [place(name, path) for path in wanted]
-    found = verdicts(small_pages(open_bucket(moto, name), keys), locations, whole=whole)
+    found = verdicts(small_pages(open_bucket(moto, name), keys), objects, locations, whole=whole)
     assert found == {location: naive(objects, location) for location in locations}
 
 
@@ -122,7 +123,7 @@ def test_merge_gives_the_same_on_a_file_system(
     name = rclone.make_bucket(f"test-{secrets.token_hex(6)}")
     fill(rclone, name, objects)
     locations = [place(name, path) for path in wanted]
-    assert verdicts(open_bucket(rclone, name), locations, whole=whole) == {
+    assert verdicts(open_bucket(rclone, name), objects, locations, whole=whole) == {
         location: naive(objects, location) for location in locations
     }
 
