@@ -1,6 +1,7 @@
 """HTTP servers of the configuration: asked without proxies, and redirected only to one another."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from urllib.parse import urljoin
 
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError, SSLError
-from urllib3.util import make_headers
 
 from opskit import __version__
 from opskit.artifacts.addresses import ForbiddenAddressError, judged_pools
@@ -94,7 +94,7 @@ class Hosts:
         if known is None:
             return {}
         if login := known.host.login():
-            return make_headers(basic_auth=f"{login[0]}:{login[1]}")
+            return {"authorization": f"Basic {b64encode(':'.join(login).encode()).decode()}"}
         token = known.host.token()
         return {"authorization": f"Bearer {token}"} if token else {}
 

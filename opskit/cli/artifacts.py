@@ -1,5 +1,6 @@
 """`opskit artifacts`: look for the bytes that a registry points to."""
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -26,6 +27,8 @@ from opskit.errors import ConfigurationError, UnavailableError, UsageError
 from opskit.registry.inventory import Pointer
 from opskit.settings import Registry
 from opskit.wiring import artifact_places, configured_storage
+
+logger = logging.getLogger(__name__)
 
 
 class ShardType(click.ParamType[Shard]):
@@ -88,6 +91,8 @@ def verify(
     settings = invocation.settings
     storage = configured_storage(settings)
     options = Options(layout=layout, deep=deep, workers=workers or settings.artifacts.workers)
+    if not (settings.artifacts.stores or settings.artifacts.hosts or settings.artifacts.mounts):
+        logger.warning("artifacts.stores, .hosts and .mounts are empty: no artifact can be looked for")
     shard = shard or _shard_of_job(settings.artifacts.shards)
     if shard is not None:
         if not run_id or jsonl or csv_file:

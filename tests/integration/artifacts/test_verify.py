@@ -161,6 +161,18 @@ def test_one_bucket_denied_leaves_the_others(moto: S3Server, wire: Wire, bucket:
     assert verdicts(store, f"s3://{bucket}/a", f"s3://{other}/a") == ["present", "denied"]
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, "404"), (404, "NoSuchKey"), (507, "InsufficientStorage"), (409, "X"), (301, "PermanentRedirect"), (400, "")],
+)
+def test_strange_answer_to_a_listing_says_nothing(
+    moto: S3Server, wire: Wire, bucket: str, status: int, code: str
+) -> None:
+    put(moto, bucket, "a")
+    wire.answering = lambda request, upstream: upstream(request) if request.method == "HEAD" else refused(status, code)
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/b") == ["unreachable"]
+
+
 def test_throttling_is_waited_out(moto: S3Server, wire: Wire, bucket: str) -> None:
     put(moto, bucket, "a")
     left = [refused(503, "SlowDown"), refused(503, "SlowDown")]
