@@ -78,7 +78,7 @@ def run(
     queue = iter(tasks)
     lock = threading.Lock()
 
-    def loop(resource: Resource) -> None:
+    def loop(resource: Resource, ended: threading.Event) -> None:
         try:
             while True:
                 stop.check()
@@ -92,18 +92,23 @@ def run(
             pass
         except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
             stop.because(error)
+        finally:
+            ended.set()
 
-    threads = [threading.Thread(target=loop, args=(resource,), daemon=True) for resource in resources]
-    for thread in threads:
-        thread.start()
+    # Not Thread.join: one that a signal interrupts takes the thread for dead from then on (CPython 90882, mended in
+    # 3.13), and nobody would wait for the uploads to be aborted.
+    running: list[threading.Event] = []
     try:
-        for thread in threads:
-            thread.join()
+        for resource in resources:
+            running.append(threading.Event())
+            threading.Thread(target=loop, args=(resource, running[-1]), daemon=True).start()
+        for ended in running:
+            ended.wait()
     except BaseException as error:
         stop.because(error)
         deadline = time.monotonic() + _STOP_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for ended in running:
+            ended.wait(max(0.0, deadline - time.monotonic()))
         raise
     stop.raise_reason()
 

@@ -25,6 +25,11 @@ class Hold:
     _reached: threading.Event = field(default_factory=threading.Event)
     _released: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def reached(self) -> bool:
+        """Whether a connection stands here, or has stood."""
+        return self._reached.is_set()
+
     def wait(self) -> None:
         """Return when a connection stands here."""
         assert self._reached.wait(PATIENCE_SECONDS), f"nobody came to {self.pattern.pattern}"
@@ -96,6 +101,8 @@ class MySQLWire:
         back = threading.Thread(target=_pump, args=(answers, client, server), daemon=True)
         back.start()
         _pump(requests, client, server)
+        # A server that is in the middle of an answer learns it from the reset that closing sends.
+        server.close()
 
 
 class _Limit:

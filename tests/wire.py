@@ -66,12 +66,15 @@ def pass_on(request: Request, upstream: Upstream) -> Answer:
 
 
 class Wire:
-    """A recording HTTP server; `answering` gets each request, and a function that asks the real server."""
+    """A recording HTTP server; `answering` gets each request, and a function that asks the real server.
+
+    What it returns is the answer; without one the connection is closed.
+    """
 
     def __init__(self, port: int) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.requests: list[Request] = []
-        self.answering: Callable[[Request, Upstream], Answer] = pass_on
+        self.answering: Callable[[Request, Upstream], Answer | None] = pass_on
 
     def sent(self, method: str, *query: str) -> list[Request]:
         """Return the recorded requests of a method whose query has these names."""
@@ -92,7 +95,11 @@ def recorded(upstream_port: int) -> Iterator[Wire]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             request = Request(self.command, self.path, self.headers, body)
             wire.requests.append(request)
-            self.send(request, wire.answering(request, upstream))
+            answered = wire.answering(request, upstream)
+            if answered is None:
+                self.close_connection = True
+            else:
+                self.send(request, answered)
 
         def send(self, request: Request, answered: Answer) -> None:
             self.close_connection = answered.cut_after is not None or answered.length is None

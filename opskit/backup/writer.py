@@ -43,16 +43,18 @@ class Writer:
         body = compressed(self._until_stopped(content), self.level)
         if self.recipients:
             body = self.recipients.encrypted(body)
-        body = stored.observe(body)
+        body = self._until_stopped(stored.observe(body))
         self.storage.put(backup_key(self.registry, self.backup_id, name), body)
         with self.lock:
             self.files.append(File(name=name, bytes=stored.size, sha256=stored.sha256))
         return name
 
     def _until_stopped(self, content: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield what comes; raise once the job is stopped, so that storage drops what it has of the body."""
         for piece in content:
             self.stop.check()
             yield piece
+        self.stop.check()
 
     def statement(self, length: int) -> None:
         """Remember the longest statement; `ConfigurationError` for one that no server would load again."""

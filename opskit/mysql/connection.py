@@ -141,6 +141,10 @@ _REFUSED = {
 }
 
 
+# What a severed connection looks like under TLS; all other errors of TLS are for a person to mend.
+_TLS_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
 def translate(error: BaseException, doing: str) -> OpskitError:
     """Return the `OpskitError` that stands for a foreign error met while `doing` something."""
     if isinstance(error, OpskitError):
@@ -152,6 +156,8 @@ def translate(error: BaseException, doing: str) -> OpskitError:
                 f"{doing}: the server's certificate cannot be verified: {candidate.verify_message}",
                 hint="set tls.ca_file to the CA that signed it, and connect by the name in the certificate",
             )
+        if isinstance(candidate, _TLS_CUT_OFF):
+            return UnavailableError(f"{doing}: the connection was cut off: {candidate.reason or candidate}")
         if isinstance(candidate, ssl.SSLError):
             return ConfigurationError(f"{doing}: TLS failed: {candidate.reason or candidate}")
     if isinstance(error, pymysql.err.Error) and error.args and isinstance(error.args[0], int):

@@ -22,8 +22,9 @@ class Lease:
     Functions), hence the hash of the database's name.
     """
 
-    def __init__(self, connection: Connection, database: str) -> None:
+    def __init__(self, connection: Connection, database: str, *, ping_seconds: float = PING_SECONDS) -> None:
         self._connection = connection
+        self._ping_seconds = ping_seconds
         self._guard = threading.Lock()
         self._name = "opskit:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         self._pinged = time.monotonic()
@@ -56,8 +57,8 @@ class Lease:
             execute(self._connection, statement)
 
     def check_when_due(self) -> None:
-        """Check the lease if that was not done for half a minute."""
-        if time.monotonic() - self._pinged >= PING_SECONDS:
+        """Check the lease if that was not done for half a minute, or the time that was given instead."""
+        if time.monotonic() - self._pinged >= self._ping_seconds:
             self.check()
 
     def end(self, connection: Connection) -> None:

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from opskit.restore.run import restore
 from opskit.storage import Storage
 from sandbox.server import Account, Server
 from tests.endpoints import endpoint
+from tests.faulty import FaultyStorage
 from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
 
 REGISTRY = "registry"
@@ -57,6 +58,30 @@ def backup_of(
     """Run a backup beside the test; its result, or its error, is in the future."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(create_backup, source, database, storage, REGISTRY, options)
+
+
+class HeldStorage(FaultyStorage):
+    """Holds up the first object whose key has this part, when its rows have begun to come."""
+
+    def __init__(self, inner: Storage, part: str) -> None:
+        super().__init__(inner)
+        self._part = part
+        self._reached = threading.Event()
+        self._released = threading.Event()
+
+    def put(self, key: str, body: Iterable[bytes], *, if_absent: bool = False) -> int:
+        if self._part in key and not self._reached.is_set():
+            self._reached.set()
+            self._released.wait(PATIENCE_SECONDS)
+        return super().put(key, body, if_absent=if_absent)
+
+    def wait(self) -> None:
+        """Return when somebody stands here."""
+        assert self._reached.wait(PATIENCE_SECONDS), f"nobody came to {self._part}"
+
+    def release(self) -> None:
+        """Let the object be stored."""
+        self._released.set()
 
 
 def failure(backup: Future[Manifest]) -> OpskitError:

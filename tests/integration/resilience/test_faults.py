@@ -1,6 +1,9 @@
 """Whatever breaks in the middle: the contract's exit code, and no manifest."""
 
+import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -12,6 +15,7 @@ from tests.endpoints import endpoint
 from tests.faulty import FaultyStorage
 from tests.integration.resilience.running import (
     REGISTRY,
+    HeldStorage,
     backup_of,
     failure,
     make_tables,
@@ -20,7 +24,7 @@ from tests.integration.resilience.running import (
     sessions,
     through,
 )
-from tests.mysql_wire import MySQLWire, mysql_wire
+from tests.mysql_wire import mysql_wire
 
 pytestmark = pytest.mark.mysql
 
@@ -29,30 +33,33 @@ MEGABYTE = 1_000_000
 
 
 @pytest.mark.parametrize("kill", ["KILL QUERY", "KILL CONNECTION"])
+@pytest.mark.parametrize("tls", ["required", "disabled"])
 def test_killed_reader_leaves_no_backup(
-    mysql: Server, tables: str, storage: Storage, wire: MySQLWire, kill: str
+    mysql: Server, tables: str, storage: Storage, kill: str, tls: Literal["required", "disabled"]
 ) -> None:
-    hold = wire.hold(ROWS_OF_BIG, answer_bytes=MEGABYTE)
-    with backup_of(through(wire, mysql), tables, storage) as backup:
-        hold.wait()
+    held = HeldStorage(storage, ".big.00001.")
+    with backup_of(replace(endpoint(mysql), tls_mode=tls), tables, held) as backup:
+        held.wait()
         (session,) = sessions(mysql, info=ROWS_OF_BIG)
         mysql.execute(f"{kill} {session}")
-        hold.release()
+        held.release()
         assert failure(backup).exit_code == 69
     assert manifests(storage) == []
 
 
-def test_stopped_server_leaves_no_backup(own_mysql: Callable[..., OwnServer], storage: Storage) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "crashed"])
+def test_server_that_goes_away_leaves_no_backup(
+    own_mysql: Callable[..., OwnServer], storage: Storage, end: signal.Signals
+) -> None:
     server = own_mysql()
     server.execute("CREATE DATABASE registry")
     make_tables(server, "registry")
-    with mysql_wire(server.port) as wire:
-        hold = wire.hold(ROWS_OF_BIG, answer_bytes=MEGABYTE)
-        with backup_of(through(wire, server), "registry", storage) as backup:
-            hold.wait()
-            server.stop()
-            hold.release()
-            assert failure(backup).exit_code == 69
+    held = HeldStorage(storage, ".big.00001.")
+    with backup_of(endpoint(server), "registry", held) as backup:
+        held.wait()
+        server.stop(end)
+        held.release()
+        assert failure(backup).exit_code == 69
     assert manifests(storage) == []
 
 
