@@ -23,7 +23,7 @@ class Folder:
     modified: str = ""
     files: list[tuple[str, int]] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
-    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _digest: "hashlib._Hash | None" = None
 
     def add(self, stored: Stored) -> None:
         """Take the next object."""
@@ -37,6 +37,7 @@ class Folder:
             self.files.append((name, stored.size))
             self.size += stored.size
             self.modified = max(self.modified, stored.modified)
+            self._digest = self._digest or hashlib.sha256()
             self._digest.update(f"{name}\0{stored.etag}\0{stored.size}\n".encode())
 
     @property
@@ -54,7 +55,7 @@ class Folder:
         """What the folder is known by; None if nothing in it is live."""
         if self.first is None:
             return None
-        if self.whole and not self.too_large:
+        if self._digest is not None and not self.too_large:
             return Fingerprint("whole", self._digest.hexdigest()[:32], self.size, len(self.files), self.modified)
         return fingerprint_of(self.first, "first")
 

@@ -34,9 +34,9 @@ from opskit.progress import NoProgress, Progress
 from opskit.registry.inventory import Pointer
 from opskit.workers import Stop, run
 
-_BATCH = 20_000
+_BATCH = 10_000
 # Locations of one bucket that one thread walks through.
-_RANGE = 5_000
+_RANGE = 2_500
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,17 @@ def find_all(
     """Yield each pointer with what is said of it, in the order in which they come."""
     progress.phase("verify", None, "objects")
     source = iter(pointers)
-    while batch := list(islice(source, _BATCH)):
-        asked = [(where(places.stores, each), each.format if options.layout else "") for each in batch]
-        findings = _Batch(places, options).find(dict.fromkeys(asked))
-        progress.advance(len(batch))
-        for each, key in zip(batch, asked, strict=True):
-            yield each, findings[key]
+    while found := _find_batch(list(islice(source, _BATCH)), places, options):
+        progress.advance(len(found))
+        found.reverse()
+        while found:  # what was handed over is let go before the next batch comes
+            yield found.pop()
+
+
+def _find_batch(batch: Sequence[Pointer], places: Places, options: Options) -> list[tuple[Pointer, Finding]]:
+    asked = [(where(places.stores, each), each.format if options.layout else "") for each in batch]
+    findings = _Batch(places, options).find(dict.fromkeys(asked))
+    return [(each, findings[key]) for each, key in zip(batch, asked, strict=True)]
 
 
 def where(stores: Stores, pointer: Pointer) -> Location:
