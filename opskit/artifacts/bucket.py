@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -82,17 +82,17 @@ class Bucket:
         options = {"StartAfter": after} if after else {}
         with self._asking("LIST", doing):
             answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=limit, **options)  # type: ignore[arg-type] # StartAfter alone is optional
-        truncated = answer.get("IsTruncated")
-        objects = [
-            Stored(
-                key=each["Key"],
-                size=each["Size"],
-                etag=each.get("ETag", "").strip('"'),
-                modified=each["LastModified"].astimezone(UTC).isoformat(timespec="seconds"),
-                storage_class=each.get("StorageClass", "STANDARD"),
-            )
-            for each in answer.get("Contents", ())
-        ]
+            truncated = answer.get("IsTruncated")
+            objects = [
+                Stored(
+                    key=each["Key"],
+                    size=each["Size"],
+                    etag=each.get("ETag", "").strip('"'),
+                    modified=_moment(each["LastModified"]),
+                    storage_class=each.get("StorageClass", "STANDARD"),
+                )
+                for each in answer.get("Contents", ())
+            ]
         # botocore reads an empty body as an empty page, and a cut one may have lost its end.
         if truncated is None or (truncated and not objects) or answer.get("KeyCount", len(objects)) != len(objects):
             raise UnavailableError(f"{doing}: an answer was incomplete")
@@ -110,10 +110,9 @@ class Bucket:
         """Return what the store says of one key."""
         try:
             with self._asking("HEAD", f"cannot look for s3://{self.name}/{key}"):
-                answer = self._client.head_object(Bucket=self.name, Key=key)
+                return _stored(key, self._client.head_object(Bucket=self.name, Key=key))
         except NotFoundError as error:
             return Absent(deleted=_is_delete_marker(error))
-        return _stored(key, answer)
 
     def was_deleted(self, prefix: str, key: str | None) -> bool:
         """Tell whether delete markers stand where the objects were; False where the store does not say."""
@@ -130,12 +129,21 @@ class Bucket:
         with self._counting:
             self.requests[kind] += 1
         try:
-            with self._breaker.watch(), translated(doing), _missing_bucket(self.name):
+            with self._breaker.watch(), _odd_answer(doing), translated(doing), _missing_bucket(self.name):
                 yield
         except OpskitError as error:
             if cause := _forbidden(error):
                 raise cause from error
             raise
+
+
+@contextmanager
+def _odd_answer(doing: str) -> Iterator[None]:
+    """Take for no answer what has no number where a number stands, or lacks what every S3 store says."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:  # botocore lets the errors of its parser through
+        raise UnavailableError(f"{doing}: the answer is not one of S3: {type(error).__name__}") from error
 
 
 @contextmanager
@@ -148,12 +156,16 @@ def _missing_bucket(name: str) -> Iterator[None]:
         raise
 
 
+def _moment(modified: datetime) -> str:
+    return modified.astimezone(UTC).isoformat(timespec="seconds")
+
+
 def _stored(key: str, answer: "HeadObjectOutputTypeDef") -> Stored:
     return Stored(
         key=key,
         size=answer["ContentLength"],
         etag=answer.get("ETag", "").strip('"'),
-        modified=answer["LastModified"].astimezone(UTC).isoformat(timespec="seconds"),
+        modified=_moment(answer["LastModified"]),
         storage_class=answer.get("StorageClass", "STANDARD"),
         version_id=answer.get("VersionId"),
         restored='ongoing-request="false"' in answer.get("Restore", ""),

@@ -153,7 +153,10 @@ class Hosts:
 
 def _next(place: Origin, target: str, to: str) -> tuple[Origin, str]:
     """Return where a redirect leads; a URL that is not plain leads nowhere."""
-    location = parse(urljoin(f"{place}{target}", to))
+    try:
+        location = parse(urljoin(f"{place}{target}", to))
+    except ValueError:  # such as half an IPv6 address
+        raise NotConfiguredError(f"{place} redirects to what is no URL") from None
     origin = make_origin(location.scheme, location.host, location.port) if isinstance(location, HttpLocation) else None
     if origin is None or not isinstance(location, HttpLocation):
         raise NotConfiguredError(f"{place} redirects to what is no plain URL")

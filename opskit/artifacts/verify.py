@@ -81,7 +81,7 @@ def _former(storage: Storage, summary: Summary) -> Former:
         return Former()
     try:
         former = Former(get_records(storage, report_key(before.registry, before.time)))
-    except (CorruptError, NotFoundError, KeyError, ValueError, TypeError) as error:
+    except (CorruptError, NotFoundError, KeyError, ValueError, TypeError, OverflowError) as error:
         logger.warning("the report of %s cannot be compared: %s", before.time, error)
         return Former()
     summary.compared_with = before.time

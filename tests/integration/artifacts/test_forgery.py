@@ -153,6 +153,8 @@ REDIRECTS = [
     "http://127.0.0.1:1/",
     "file:///etc/passwd",
     "http://user@{host}/",
+    "http://[::1/",
+    "http://[::1]:99999999/",
 ]
 
 

@@ -173,6 +173,35 @@ def test_strange_answer_to_a_listing_says_nothing(
     assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/b") == ["unreachable"]
 
 
+@pytest.mark.parametrize(
+    ("what", "instead"),
+    [
+        ("<Size>1</Size>", "<Size>many</Size>"),
+        ("<Size>1</Size>", ""),
+        ("<LastModified>", "<LastModified>yesterday"),
+        ("LastModified>", "Changed>"),
+        ("<Key>a</Key>", ""),
+        ("<ListBucketResult", "<html"),
+        ("<KeyCount>1<", "<KeyCount>2<"),
+    ],
+)
+def test_odd_listing_says_nothing(moto: S3Server, wire: Wire, bucket: str, what: str, instead: str) -> None:
+    put(moto, bucket, "a")
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        found = upstream(request)
+        if request.method == "HEAD":
+            return found
+        assert what in found.body.decode()
+        return answer(200, found.body.decode().replace(what, instead))
+
+    wire.answering = answering
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/b", f"s3://{bucket}/a") == [
+        "unreachable",
+        "unreachable",
+    ]
+
+
 def test_throttling_is_waited_out(moto: S3Server, wire: Wire, bucket: str) -> None:
     put(moto, bucket, "a")
     left = [refused(503, "SlowDown"), refused(503, "SlowDown")]
