@@ -13,6 +13,7 @@ never follows from a listing alone, and an answer that was cut, out of order or 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from opskit.artifacts.bucket import Bucket, Page, Stored
@@ -96,6 +97,8 @@ class Merge:
             if each.location.key is not None
         ]
         self._points = sorted(points, key=lambda point: point.text)
+        # All points begin with what the first and the last have in common: a key may be allowed to list no more.
+        self._prefix = _shared_start(self._points[0].text, self._points[-1].text) if self._points else ""
         self._next = 0
         self._open: list[_Wanted] = []
         self._reached = ""
@@ -109,7 +112,7 @@ class Merge:
     def run(self) -> None:
         """Walk from the first point to the last."""
         while (start := self._start()) is not None:
-            page = self._bucket.page(after=start)
+            page = self._bucket.page(after=start, prefix=self._prefix)
             passed = self._next
             self._settle(page, start)
             if page.complete:
@@ -178,6 +181,10 @@ class Merge:
         for wanted in self._wanted:
             wanted.exact = wanted.folder = None
         raise UnorderedError
+
+
+def _shared_start(one: str, other: str) -> str:
+    return "".join(pair[0] for pair in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def ranges(locations: Sequence[S3Location], size: int) -> Iterator[Sequence[S3Location]]:

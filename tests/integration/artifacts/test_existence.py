@@ -161,9 +161,8 @@ class Listing:
     def page(self, *, after: str = "", prefix: str = "", limit: int = 1000) -> Page:
         self.pages += 1
         start = bisect_right(self.keys, after)
-        end = start + limit
-        part = [key for key in self.keys[start:end] if key.startswith(prefix)]
-        return Page([Stored(key, 1, "etag", "2026-01-01T00:00:00+00:00") for key in part], end >= len(self.keys))
+        part = [key for key in self.keys[start:] if key.startswith(prefix)]
+        return Page([Stored(key, 1, "etag", "2026-01-01T00:00:00+00:00") for key in part[:limit]], len(part) <= limit)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -201,6 +200,22 @@ def test_lists_are_never_more_than_the_formula_allows(
     merge = Merge(listing, [place("models", path) for path in wanted], whole=whole)  # type: ignore[arg-type] # a bucket, as far as a merge asks it
     merge.run()
     assert listing.pages <= len(keys) // limit + 1
+
+
+def test_nothing_is_listed_but_what_all_locations_begin_with() -> None:
+    listing = Listing([f"other/{number}" for number in range(3000)] + ["models/a/x", "models/b/x"])
+    asked: list[str] = []
+    ask = listing.page
+
+    def page(*, after: str = "", prefix: str = "", limit: int = 1000) -> Page:
+        asked.append(prefix)
+        return ask(after=after, prefix=prefix, limit=limit)
+
+    listing.page = page  # type: ignore[method-assign] # to see what is asked
+    merge = Merge(listing, [place("models", "models/a"), place("models", "models/b")])  # type: ignore[arg-type] # a bucket, as far as a merge asks it
+    merge.run()
+    assert len(merge.proofs) == 2
+    assert asked == ["models/"]
 
 
 def test_store_that_lists_out_of_order_is_noticed() -> None:
