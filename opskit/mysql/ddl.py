@@ -38,7 +38,7 @@ def stage(table: CreateTable) -> StagedTable:
     automatic = {column for column, words in attributes.items() if "AUTO_INCREMENT" in words.split()}
     clustered = has_primary
     for item in table.items:
-        if item.startswith("CONSTRAINT") and " FOREIGN KEY " in item:
+        if outer_words(item).startswith("CONSTRAINT FOREIGN KEY"):
             foreign.append(item)
         elif item.startswith("FULLTEXT KEY"):
             fulltext.append(item)

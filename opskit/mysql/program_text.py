@@ -37,6 +37,7 @@ HEADS: dict[ProgramKind, re.Pattern[bytes]] = {
 # for each, or for a larger one.
 _DOUBLE = {"big5": "cp950", "cp932": "cp932", "gb18030": "gb18030", "gbk": "gbk", "sjis": "cp932"}
 _SPECIAL = b"`'\"\\"
+_IN_BACKTICKS = re.compile(rb"`(?:[^`]|``)*`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def reads_alike(head: bytes, character_set: str, sql_mode: str) -> bool:
 
     It does not where half a character looks like a quote mark, or where double quotes hold a string.
     """
-    if b'"' in head and "ANSI_QUOTES" not in sql_mode.split(","):
+    if b'"' in _IN_BACKTICKS.sub(b"", head) and "ANSI_QUOTES" not in sql_mode.split(","):
         return False
     codec = _DOUBLE.get(character_set.lower())
     if codec is None or head.isascii():

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires, version
+from typing import Any
 
 import pymysql
 import pytest
@@ -119,10 +120,15 @@ def test_the_client_asks_for_no_deprecate_eof() -> None:
 
 def test_what_is_private_has_the_shape_that_is_relied_upon() -> None:
     with talking() as (connection, _):
-        assert isinstance(connection._rfile, io.BufferedReader)
-        assert isinstance(connection._sock, socket.socket)
-    assert list(inspect.signature(Connection._execute_command).parameters) == ["self", "command", "sql"]
-    assert next(iter(inspect.signature(Connection._read_packet).parameters)) == "self"
+        private: Any = connection
+        assert isinstance(private._rfile, io.BufferedReader)
+        assert isinstance(private._sock, socket.socket)
+        assert list(inspect.signature(private._execute_command).parameters) == ["command", "sql"]
+        assert not [
+            each
+            for each in inspect.signature(private._read_packet).parameters.values()
+            if each.default is inspect.Parameter.empty
+        ]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,6 @@ def test_severing_wakes_a_reader_that_waits() -> None:
         with pytest.raises(UnavailableError):
             read(connection)
         severing.join()
-        connection._force_close()
 
 
 def test_pymysql_has_an_upper_bound_and_is_within_it() -> None:

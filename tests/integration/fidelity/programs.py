@@ -34,7 +34,7 @@ _ROUTINES = [
     "  DECLARE done INT DEFAULT 0;\n  DECLARE rows_ CURSOR FOR SELECT id FROM watched; -- the ';' in 'this'\n"
     "  DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = 1;\n  /* CREATE DEFINER=`x`@`y` */\n"
     "  l: LOOP IF done THEN LEAVE l; END IF; SET done = 1; END LOOP;\n  SELECT 'DELIMITER ;\n', '😀', \"it's\";\nEND",
-    "CREATE PROCEDURE empty_body() BEGIN END",
+    'CREATE PROCEDURE `empty "body` () BEGIN END',
     "CREATE PROCEDURE written_on_windows()\r\nBEGIN\r\n  SELECT 'a\r\nb\tc';\r\nEND",
     # The same name as a function's.
     "CREATE PROCEDURE plus_one() SELECT plus_one(1)",
