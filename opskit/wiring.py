@@ -61,7 +61,6 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
 def _refuse_what_is_not_built(settings: Settings) -> None:
     """Whoever asks for encryption must not get plain text without a word."""
     asked = {
-        "backup.max_load": settings.backup.max_load,
         "discover": settings.discover,
     }
     if wanted := [name for name, value in asked.items() if value]:
@@ -106,6 +105,8 @@ def backup_options(settings: Settings, *, workers: int | None = None) -> BackupO
         max_duration_seconds=settings.backup.max_duration.total_seconds(),
         server_checksum=settings.backup.server_checksum,
         recipients=read_recipients(settings.encryption.recipients),
+        max_load=settings.backup.max_load,
+        max_lag_seconds=settings.backup.max_lag.total_seconds() if settings.backup.max_lag else None,
     )
 
 

@@ -23,6 +23,7 @@ from opskit.backup.manifest import (
 )
 from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
+from opskit.backup.throttle import Throttle
 from opskit.backup.writer import Writer
 from opskit.errors import OpskitError
 from opskit.mysql import wire
@@ -55,6 +56,8 @@ class Options:
     skip_routines: bool = False
     server_checksum: bool = False
     recipients: Recipients | None = None
+    max_load: int | None = None
+    max_lag_seconds: float | None = None
 
 
 def create_backup(
@@ -103,16 +106,25 @@ def create_under(
             allow_non_transactional=options.allow_non_transactional,
         ) as snapshot,
         closing(open_connection(replace(source, read_timeout=ANSWER_SECONDS))) as observer,
-        Watch(Lookout(observer, snapshot).look, stop),
     ):
         require_supported(snapshot.control)
+        lookout = Lookout(observer, snapshot)
+        throttle = Throttle(observer, len(snapshot.workers), options.max_load, options.max_lag_seconds)
         writer = Writer(storage, registry, database, options.compression_level, stop, options.recipients)
-        manifest = _write(writer, snapshot, options, progress, stop)
+
+        def look() -> None:
+            lookout.look()
+            throttle.look()
+
+        with Watch(look, stop):
+            manifest = _write(writer, snapshot, throttle, options, progress, stop)
     commit(storage, manifest, lease)
     return manifest
 
 
-def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progress, stop: Stop) -> Manifest:
+def _write(
+    writer: Writer, snapshot: Snapshot, throttle: Throttle, options: Options, progress: Progress, stop: Stop
+) -> Manifest:
     facts = read_facts(snapshot.workers[0].connection, frozenset(snapshot.tables))
     reads = describe(snapshot)
     database = database_facts(snapshot.control, snapshot.database)
@@ -120,7 +132,7 @@ def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progr
     for read in reads:
         name = layout.table_schema_name(database.name, read.stem)
         writer.put(name, [FILE_HEADER, read.table.create.encode(), b";\n"])
-    rows = RowsJob(writer, snapshot, reads, progress, server_checksum=options.server_checksum)
+    rows = RowsJob(writer, snapshot, reads, progress, throttle, server_checksum=options.server_checksum)
     rows.run(stop)
     found = read_programs(snapshot.control, snapshot.database, skip_routines=options.skip_routines)
     _write_programs(writer, found)
@@ -128,6 +140,7 @@ def _write(writer: Writer, snapshot: Snapshot, options: Options, progress: Progr
         *snapshot.warnings,
         *facts.problems,
         *_warnings(reads, options),
+        *throttle.warnings,
         *invisible_programs(snapshot.control, snapshot.database),
     ]
     return _manifest(writer, snapshot, facts, rows, found, warnings)

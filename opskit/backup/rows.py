@@ -7,6 +7,7 @@ from functools import partial
 
 from opskit.backup import layout
 from opskit.backup.manifest import Chunk
+from opskit.backup.throttle import Throttle
 from opskit.backup.writer import Writer
 from opskit.mysql import wire
 from opskit.mysql.connection import execute, quote
@@ -65,6 +66,7 @@ class RowsJob:
     snapshot: Snapshot
     reads: list[TableRead]
     progress: Progress
+    throttle: Throttle
     server_checksum: bool = False
     dangling: dict[str, int] = field(default_factory=dict)
 
@@ -104,7 +106,8 @@ class RowsJob:
         columns = ", ".join(column.expression for column in table.columns)
         select = f"SELECT {columns} FROM {quote(table.name)}{key_range.where(table.range_column)}"
         rows = 0
-        with closing(wire.stream(worker.connection, select, encoder)) as pieces:
+        with closing(wire.stream(worker.connection, select, encoder)) as stream:
+            pieces = self._paced(stream)
             while (first := next(pieces, b"")) or encoder.is_open:
                 with self.writer.lock:
                     number = len(read.chunks) + 1
@@ -122,6 +125,11 @@ class RowsJob:
             read.sql_bytes += encoder.sql_bytes
             read.digest = (read.digest + encoder.digest) % 2**64
         self._done(worker, [read])
+
+    def _paced(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.throttle.wait()
+            yield piece
 
     def _checksum(self, read: TableRead, worker: Worker) -> None:
         checksum = execute(worker.connection, f"CHECKSUM TABLE {quote(read.table.name)}")[0][1]

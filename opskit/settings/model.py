@@ -66,6 +66,7 @@ class Backup(Section):
     min_interval: Duration = timedelta(minutes=10)
     server_checksum: bool = False
     max_load: Annotated[Whole, Field(ge=1)] | None = None
+    max_lag: Duration | None = None
 
     @field_validator("max_duration")
     @classmethod

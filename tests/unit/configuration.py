@@ -53,6 +53,7 @@ EVERYTHING: dict[str, Any] = {
         "min_interval": "5m",
         "server_checksum": True,
         "max_load": 40,
+        "max_lag": "30s",
     },
     "rehearse": {"max_bytes": "2GiB"},
     "encryption": {"recipients": ["age1abc"], "identity_file": "/run/identity"},
