@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import zstandard
+
 from opskit.backup import layout
 from opskit.backup.manifest import Database, File, Manifest, Snapshot, backup_key, dump_manifest
 from opskit.storage import Storage
 
-CONTENT = b"(stored bytes of a file)"
+CONTENT = zstandard.compress(b"the content of a file")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 

@@ -127,6 +127,11 @@ def _missing(manifest: Manifest, folder: Folder) -> Iterator[str]:
 
 def read_manifest(storage: Storage, registry: str, backup_id: str) -> Manifest:
     """Read one manifest; `NotFoundError` if the backup has none."""
+    return read_stored_manifest(storage, registry, backup_id)[1]
+
+
+def read_stored_manifest(storage: Storage, registry: str, backup_id: str) -> tuple[bytes, Manifest]:
+    """Read one manifest, and return its bytes as they are stored beside it: a signature covers these."""
     key = backup_key(registry, backup_id, layout.MANIFEST)
     try:
         content = gathered(storage.get(key), layout.MANIFEST_MAXIMUM_BYTES, f"the manifest of {backup_id}")
@@ -135,7 +140,7 @@ def read_manifest(storage: Storage, registry: str, backup_id: str) -> Manifest:
     manifest = load_manifest(content, backup_id)
     if manifest.registry != registry:
         raise CorruptError(f"backup {backup_id} is of registry {manifest.registry!r}, not of {registry!r}")
-    return manifest
+    return content, manifest
 
 
 def find(storage: Storage, registry: str, reference: str) -> Manifest:

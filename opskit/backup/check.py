@@ -47,7 +47,9 @@ def check_backup(
                 stored = decompressed(opened(stored, manifest.recipients, identities))
             deque(stored, maxlen=0)
         except (CorruptError, NotFoundError) as error:
-            problems.append(error.message)
+            # What unpacks a file does not know its name.
+            named = error.message if file.name in error.message else f"{file.name}: {error.message}"
+            problems.append(named)
 
     progress.phase("check", manifest.stored_bytes, "bytes")
     with held(storage, manifest.registry, manifest.id, "check"):

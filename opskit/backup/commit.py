@@ -14,17 +14,22 @@ def commit(storage: Storage, manifest: Manifest, lease: Lease) -> None:
     write gets, are successes (measured with moto). `RefusedError` if another manifest stands there,
     `UnavailableError` if it cannot be told whether ours does.
     """
-    _require_complete(storage, manifest)
+    require_complete(storage, manifest)
     lease.check()
+    put_manifest(storage, manifest, dump_manifest(manifest))
+
+
+def put_manifest(storage: Storage, manifest: Manifest, content: bytes) -> None:
+    """Put the bytes of a manifest, as `commit` does."""
     key = backup_key(manifest.registry, manifest.id, layout.MANIFEST)
-    content = dump_manifest(manifest)
     try:
         storage.put(key, [content], if_absent=True)
     except OpskitError as error:
         _settle(storage, key, content, manifest.id, error)
 
 
-def _require_complete(storage: Storage, manifest: Manifest) -> None:
+def require_complete(storage: Storage, manifest: Manifest) -> None:
+    """Raise `UnavailableError` unless a listing shows every file of the manifest with its size."""
     folder = backup_key(manifest.registry, manifest.id, "")
     sizes = {stored.key.removeprefix(folder): stored.size for stored in storage.list(folder)}
     for file in manifest.files:

@@ -1,12 +1,15 @@
 """`opskit backup`: create, list, show, check and rehearse backups."""
 
-from dataclasses import replace
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from opskit.backup.catalog import Backup, find, list_backups
 from opskit.backup.check import CheckReport, check_backup
+from opskit.backup.copies import CopyReport, complete_copies
 from opskit.backup.create import create_backup
 from opskit.backup.encryption import read_identities
 from opskit.backup.manifest import Manifest, backup_key
@@ -27,7 +30,11 @@ from opskit.wiring import (
     backup_options,
     configured_storage,
     database_endpoint,
+    every_storage,
+    with_signatures,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @click.group(cls=Group)
@@ -72,24 +79,50 @@ def create(
         allow_non_transactional=allow_non_transactional,
         skip_routines=skip_routines,
     )
-    storage = configured_storage(settings)
+    first, *copies = every_storage(settings)
+    storage = with_signatures(settings, first)
 
-    def save(registry: Registry) -> Manifest:
+    def save(registry: Registry) -> Saved:
         with invocation.progress() as progress:
             source = database_endpoint(registry)
-            return create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
+            made = create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
+            return Saved(
+                made,
+                [
+                    complete_copies(
+                        first, copy, registry.name, manifests=storage, workers=options.workers, progress=progress
+                    )
+                    for copy in copies
+                ],
+            )
 
     outcomes = for_each_registry(invocation, save)
+    saved = [outcome.result for outcome in outcomes if outcome.result]
+    for problem in [problem for each in saved for report in each.copies for problem in report.problems]:
+        logger.error("not copied: %s", problem)
+        invocation.found_problems()
     invocation.show(
         {
             "storage": storage.url,
             "backups": [
-                summary(outcome.result) if outcome.result else {"registry": outcome.registry, "error": outcome.error}
+                outcome.result.document() if outcome.result else {"registry": outcome.registry, "error": outcome.error}
                 for outcome in outcomes
             ],
         },
-        *(_created(outcome.result, storage.url) for outcome in outcomes if outcome.result),
+        *(_created(each, storage.url) for each in saved),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A backup that was made, and what became of its copies."""
+
+    manifest: Manifest
+    copies: Sequence[CopyReport]
+
+    def document(self) -> dict[str, object]:
+        """Return what `create` says of it in JSON."""
+        return summary(self.manifest) | {"copies": self.copies}
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
@@ -108,12 +141,15 @@ def summary(manifest: Manifest) -> dict[str, object]:
     }
 
 
-def _created(manifest: Manifest, storage_url: str) -> str:
+def _created(saved: Saved, storage_url: str) -> str:
+    manifest = saved.manifest
     lines = [
         f"backup {manifest.id} of {manifest.registry} is complete",
         f"  {manifest.rows:,} rows in {len(manifest.tables)} tables, {human_size(manifest.stored_bytes)} stored",
         f"  consistency {manifest.snapshot.consistency}",
         f"  {storage_url.rstrip('/')}/{backup_key(manifest.registry, manifest.id, '')}",
+        *(f"  copied to {each.storage}: {', '.join(each.copied)}" for each in saved.copies if each.copied),
+        *(f"  not copied to {each.storage}" for each in saved.copies if each.problems),
         *(f"  warning: {warning}" for warning in manifest.warnings),
     ]
     return "\n".join(lines)
