@@ -24,6 +24,7 @@ class Hold:
     times: int
     _reached: threading.Event = field(default_factory=threading.Event)
     _released: threading.Event = field(default_factory=threading.Event)
+    _dropped: bool = False
 
     @property
     def reached(self) -> bool:
@@ -38,9 +39,16 @@ class Hold:
         """Let it go on."""
         self._released.set()
 
+    def drop(self) -> None:
+        """Lose what stands here, and close its connection on both sides."""
+        self._dropped = True
+        self._released.set()
+
     def stand(self) -> None:
         self._reached.set()
         self._released.wait(PATIENCE_SECONDS)
+        if self._dropped:
+            raise ConnectionAbortedError
 
 
 class MySQLWire:

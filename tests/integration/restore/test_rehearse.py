@@ -119,6 +119,12 @@ def change_a_row(damage: Damage) -> None:
     damage.write(name, content.replace(b"s3://models", b"s3://mOdels", 1))
 
 
+def repeat_a_row(damage: Damage) -> None:
+    name = damage.chunk("MLMDEnv")
+    content = damage.read(name)
+    damage.write(name, content + content[content.index(b"INSERT INTO") :])
+
+
 def drop_the_rows(damage: Damage) -> None:
     name = damage.chunk("Type")
     content = damage.read(name)
@@ -139,6 +145,7 @@ def lose_an_object(damage: Damage) -> None:
         (swap_chunks, "Attribution"),
         (swap_chunks_and_name_the_other_table, "ContextProperty|ArtifactProperty"),
         (change_a_row, "what came back is not .*Artifact "),
+        (repeat_a_row, "MLMDEnv"),
         (drop_the_rows, "what came back is not .*Type "),
         (lose_a_table, "tables are missing: EventPath"),
         (lose_an_object, "Artifact.* is missing"),
