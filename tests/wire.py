@@ -112,7 +112,7 @@ def recorded(upstream_port: int) -> Iterator[Wire]:
             if request.method != "HEAD":
                 self.wfile.write(answered.body[: answered.cut_after])
 
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815 - names that the base class calls
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - names that the base class calls
 
         def log_message(self, *_: object) -> None:
             """Say nothing: pytest shows what failed."""

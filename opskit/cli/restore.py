@@ -1,6 +1,5 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +7,7 @@ import click
 
 from opskit.backup.catalog import find
 from opskit.backup.manifest import Manifest
+from opskit.cli.cutover import Restart, by_hand, planned, restart_options, restarted, settled, swapped
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
@@ -17,10 +17,9 @@ from opskit.cli.text import human_seconds, human_size
 from opskit.errors import UsageError
 from opskit.restore.run import RestoreReport, additions
 from opskit.restore.run import restore as restore_backup
-from opskit.restore.swap import Settled, SwapPlan, SwapReport, former_tables, plan_swap, restore_and_swap
 from opskit.restore.swap import cleanup as clean_up
+from opskit.restore.swap import former_tables, plan_swap, restore_and_swap
 from opskit.restore.swap import rollback as roll_back
-from opskit.restore.target import Generated
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,
@@ -48,6 +47,7 @@ def restore() -> None:
 @click.option("--keep-definer", is_flag=True, help="Keep the DEFINER of views, triggers, routines and events.")
 @click.option("--enable-events", is_flag=True, help="Give events their recorded state; only with --into.")
 @click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
+@restart_options
 @pass_invocation
 def run(
     invocation: Invocation,
@@ -61,6 +61,8 @@ def run(
     keep_definer: bool,
     enable_events: bool,
     lease_wait: timedelta,
+    restart: bool,
+    restart_timeout: timedelta,
 ) -> None:
     """Restore BACKUP into a database of its own and compare every row; the live database is not touched.
 
@@ -69,6 +71,8 @@ def run(
     """
     if swap and into:
         raise UsageError("--swap replaces the live database, --into names another one: give one of them")
+    if not swap and (yes or restart or no_safety_backup):
+        raise UsageError("--yes, --restart and --no-safety-backup belong to --swap", hint="add --swap")
     registry, settings = invocation.registry, invocation.settings
     storage = configured_storage(settings)
     manifest = find(storage, registry.name, backup_reference)
@@ -84,8 +88,9 @@ def run(
     _announce(invocation, manifest, registry)
     if swap and not yes:
         plan = plan_swap(server, live, manifest)
-        invocation.show(plan, *_planned(plan, backup_reference))
+        invocation.show(plan, *planned(plan, backup_reference))
         return
+    to_restart = Restart(invocation, registry, restart_timeout) if restart else None
     with invocation.progress() as progress:
         if swap:
             safety = None if no_safety_backup else backup_options(settings, workers=workers)
@@ -104,7 +109,13 @@ def run(
     if not swap:
         invocation.show(report, *_told(report))
         return
-    invocation.show(done, *_told(done.restored), *_swapped(done))
+    ended = to_restart and to_restart.carry_out()
+    invocation.show(
+        {"swap": done, "restart": ended},
+        *_told(done.restored),
+        *swapped(done),
+        *(restarted(ended) if ended else [by_hand(registry)]),
+    )
     if done.settled.stray:
         invocation.found_problems()
 
@@ -119,65 +130,14 @@ def _announce(invocation: Invocation, manifest: Manifest, registry: Registry) ->
         )
 
 
-def _planned(plan: SwapPlan, reference: str) -> list[str | Table]:
-    state = "is replaced; its tables are kept beside it" if plan.live_exists else "does not exist, and is made"
-    return [
-        f"plan: database {plan.live} {state}",
-        f"  {human_size(plan.live_bytes)} of former tables stay until `restore cleanup`",
-        Table(
-            ("TABLE", "ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
-            [
-                (each.table, _number(each.live_rows), _number(each.backup_rows), _number(each.newer))
-                for each in plan.tables
-            ],
-            right=("ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
-        ),
-        *_found(plan.found),
-        f"nothing was changed; to carry it out: opskit restore run {reference} --swap --yes",
-    ]
-
-
-def _number(count: int | None) -> str:
-    return "" if count is None else f"{count:,}"
-
-
-def _found(found: Sequence[Generated]) -> list[str]:
-    return [
-        f"found {each.database}, left {human_seconds(each.age_seconds)} ago by an earlier run"
-        f"{'' if each.tables else ', which got no further'}; to drop it: opskit restore cleanup"
-        for each in found
-    ]
-
-
-def _swapped(done: SwapReport) -> list[str | Table]:
-    return [
-        f"swapped: {len(done.settled.exchange.moved_in)} tables are live in {done.settled.exchange.live}",
-        *_settled(done.settled),
-        f"  safety backup: {done.safety_backup or 'none'}",
-        "  to go back: opskit restore rollback --yes",
-        *_found(done.found),
-    ]
-
-
-def _settled(settled: Settled) -> list[str]:
-    moved = settled.exchange
-    former = f"the former {len(moved.moved_out)} are kept in {moved.outgoing}"
-    return [
-        f"  {former if moved.moved_out else 'there were no former tables'}",
-        *(
-            f"  {rows:,} rows of {table} are not live any more: only {moved.outgoing} has them"
-            for table, rows in (settled.lost or {}).items()
-        ),
-        *(f"  stray table in {moved.live}: {name}" for name in settled.stray),
-        "  the registry caches ids: restart its Deployment (kubectl rollout restart deployment/<name>)",
-    ]
-
-
 @restore.command()
 @click.option("--to", "database", metavar="DATABASE", help="Go back to this database, as `cleanup` lists it.")
 @click.option("--yes", is_flag=True, help="Carry it out.")
+@restart_options
 @pass_invocation
-def rollback(invocation: Invocation, *, database: str | None, yes: bool) -> None:
+def rollback(
+    invocation: Invocation, *, database: str | None, yes: bool, restart: bool, restart_timeout: timedelta
+) -> None:
     """Bring back the tables that the newest swap moved out, all at once; those of now are kept beside them."""
     registry = invocation.registry
     server, live = restore_endpoint(registry), registry.mysql.database
@@ -190,15 +150,17 @@ def rollback(invocation: Invocation, *, database: str | None, yes: bool) -> None
             "nothing was changed; to carry it out: opskit restore rollback --yes",
         )
         return
-    settled = roll_back(server, live, database)
-    done = settled.exchange
+    to_restart = Restart(invocation, registry, restart_timeout) if restart else None
+    done = roll_back(server, live, database)
+    ended = to_restart and to_restart.carry_out()
     invocation.show(
-        settled,
-        f"rolled back: the tables of {done.incoming} are live in {done.live}",
-        *_settled(settled),
-        f"  to return: opskit restore rollback --to {done.outgoing} --yes",
+        {"rollback": done, "restart": ended},
+        f"rolled back: the tables of {done.exchange.incoming} are live in {live}",
+        *settled(done),
+        *(restarted(ended) if ended else [by_hand(registry)]),
+        f"  to return: opskit restore rollback --to {done.exchange.outgoing} --yes",
     )
-    if settled.stray:
+    if done.stray:
         invocation.found_problems()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from opskit.settings.kinds import File, HttpUrl, NonEmpty, Port
+from opskit.settings.kinds import File, HttpUrl, NonEmpty, ObjectName, Port
 from opskit.settings.secret import reveal
 from opskit.settings.section import Section
 
@@ -71,6 +71,13 @@ class HttpEndpoint(Section):
     def read_token(self) -> str | None:
         """Return the bearer token, read from its file where there is one."""
         return reveal(self.token, self.token_file)
+
+
+class Deployment(Section):
+    """The Deployment of the registry's server."""
+
+    namespace: ObjectName
+    name: ObjectName
 
 
 class GrpcEndpoint(Section):

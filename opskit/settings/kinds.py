@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -27,6 +28,12 @@ def _not_empty(value: object) -> object:
 def _registry_name(value: str) -> str:
     if not NAME.fullmatch(value):
         raise ValueError("must be 1 to 63 letters, digits, '.', '_' or '-', and start with a letter or digit")
+    return value
+
+
+def _object_name(value: str) -> str:
+    if not _OBJECT_NAME.fullmatch(value):
+        raise ValueError("must be a name as Kubernetes has them: lower-case letters, digits, '-' and '.'")
     return value
 
 
@@ -70,6 +77,7 @@ def _origin(value: str) -> str:
 
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
 RegistryName = Annotated[str, AfterValidator(_registry_name)]
 File = Annotated[Path, BeforeValidator(_not_empty), PlainSerializer(str)]
 Whole = Annotated[int, BeforeValidator(_not_a_switch)]

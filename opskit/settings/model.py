@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from opskit.errors import ConfigurationError, UsageError
-from opskit.settings.endpoints import Account, Database, GrpcEndpoint, HttpEndpoint, Server
+from opskit.settings.endpoints import Account, Database, Deployment, GrpcEndpoint, HttpEndpoint, Server
 from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, Origin, RegistryName, StorageUrl, Whole
 from opskit.settings.secret import reveal
 from opskit.settings.section import Section
@@ -49,6 +49,7 @@ class Registry(Section):
     rest: HttpEndpoint | None = None
     grpc: GrpcEndpoint | None = None
     proxy: HttpEndpoint | None = None
+    deployment: Deployment | None = None
 
 
 class Discover(Section):

@@ -35,6 +35,7 @@ def _registry(name: str, password: dict[str, str], token: dict[str, str]) -> dic
         "rest": {**_HTTP, **token},
         "grpc": {"address": "registry.example.com:9090"},
         "proxy": {**_HTTP, **token},
+        "deployment": {"namespace": "registries", "name": name},
     }
 
 

@@ -43,6 +43,7 @@ class CommandLine:
 
     def __init__(self, folder: Path, storage: DirectoryStorage) -> None:
         self.folder = folder
+        self.variables: dict[str, str] = {}
         self.document: dict[str, Any] = {"storage": {"url": storage.url}, "registries": []}
 
     def add(self, name: str, server: Endpoint, database: str, **sections: object) -> None:
@@ -61,7 +62,7 @@ class CommandLine:
         """Write the file, and return the environment that names it."""
         path = self.folder / "opskit.yaml"
         path.write_text(json.dumps(self.document))
-        return environment(OPSKIT_CONFIG=str(path))
+        return environment(OPSKIT_CONFIG=str(path), **self.variables)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
