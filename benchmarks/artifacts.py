@@ -14,6 +14,7 @@ from benchmarks.measure import measured
 from opskit.artifacts.bucket import Bucket
 from opskit.artifacts.report import Summary
 from opskit.artifacts.search import Options, Places, find_all
+from opskit.artifacts.spool import spooled
 from opskit.artifacts.stores import Store, Stores
 from opskit.artifacts.uri import S3Location, parse
 from opskit.artifacts.verify import verify
@@ -101,7 +102,7 @@ def verify_a_million(endpoint: str, folder: str) -> None:
     """Verify a million artifacts, and then once more, compared with the first report."""
     for time_name in ("20260101T000000Z", "20260102T000000Z"):
         summary = Summary("registry", time_name, "benchmark", layout=False, live_only=False)
-        done = verify(pointers(MILLION), places(endpoint), DirectoryStorage(Path(folder)), summary)
+        done = verify(spooled(pointers(MILLION)), places(endpoint), DirectoryStorage(Path(folder)), summary)
         assert done.verdicts["present"] == MILLION
         assert not done.changed
 

@@ -1,8 +1,10 @@
 """Where the inventory of a registry comes from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import closing
 
 from opskit.artifacts.inventory import inventory_of_backup
+from opskit.artifacts.spool import spooled
 from opskit.backup.catalog import find
 from opskit.backup.encryption import read_identities
 from opskit.cli.invocation import Invocation
@@ -12,24 +14,14 @@ from opskit.settings import Registry
 from opskit.wiring import configured_storage, database_endpoint
 
 
-class Source:
-    """Where the inventory of one registry comes from: its database, or a backup."""
-
-    def __init__(self, invocation: Invocation, registry: Registry, backup_reference: str | None) -> None:
-        self.pointers: Iterable[Pointer]
-        self._connection = None
-        if backup_reference is None:
-            self.name = "database"
-            self._connection = connect(database_endpoint(registry), registry.mysql.database)
-            self.pointers = read_inventory(self._connection)
-        else:
-            storage = configured_storage(invocation.settings)
-            manifest = find(storage, registry.name, backup_reference)
-            identities = read_identities(invocation.settings.encryption.identity_file)
-            self.name = f"backup {manifest.id}"
-            self.pointers = inventory_of_backup(storage, manifest, identities)
-
-    def close(self) -> None:
-        """Let the server go, whether everything was read or not."""
-        if self._connection is not None:
-            self._connection.close()
+def inventory_from(
+    invocation: Invocation, registry: Registry, backup_reference: str | None
+) -> tuple[str, Iterator[Pointer]]:
+    """Return where the inventory is from, and the inventory: of a backup, or as the database has it now."""
+    if backup_reference is None:
+        with closing(connect(database_endpoint(registry), registry.mysql.database)) as connection:
+            return "database", spooled(read_inventory(connection))
+    storage = configured_storage(invocation.settings)
+    manifest = find(storage, registry.name, backup_reference)
+    identities = read_identities(invocation.settings.encryption.identity_file)
+    return f"backup {manifest.id}", inventory_of_backup(storage, manifest, identities)

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from opskit.artifacts.shards import Shard, parse_shard, verify_shard
 from opskit.artifacts.shards import merge as merge_run
 from opskit.artifacts.verify import verify as verify_artifacts
 from opskit.cli.artifact_files import record_files
-from opskit.cli.artifact_source import Source
+from opskit.cli.artifact_source import inventory_from
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.orphans import orphans
@@ -103,12 +102,13 @@ def verify(
     with record_files(jsonl, csv_file) as tellers:
 
         def look(registry: Registry) -> Summary:
-            with invocation.progress() as progress, closing(Source(invocation, registry, backup_reference)) as source:
+            with invocation.progress() as progress:
+                source, pointers = inventory_from(invocation, registry, backup_reference)
                 return verify_artifacts(
-                    source.pointers,
+                    pointers,
                     artifact_places(settings),
                     storage,
-                    Summary(registry.name, time_name(datetime.now(UTC)), source.name, layout, live_only),
+                    Summary(registry.name, time_name(datetime.now(UTC)), source, layout, live_only),
                     options,
                     listeners=[partial(tell, registry.name) for tell in tellers],
                     progress=progress,
@@ -141,11 +141,10 @@ def _verify_shard(
     storage = configured_storage(invocation.settings)
 
     def look(registry: Registry) -> Summary | None:
-        with invocation.progress() as progress, ExitStack() as stack:
+        def pointers() -> Iterable[Pointer]:
+            return inventory_from(invocation, registry, backup_reference)[1]
 
-            def pointers() -> Iterable[Pointer]:
-                return stack.enter_context(closing(Source(invocation, registry, backup_reference))).pointers
-
+        with invocation.progress() as progress:
             source = f"backup {backup_reference}" if backup_reference else "database"
             now = time_name(datetime.now(UTC))
             summary = Summary(registry.name, now, source, options.layout, live_only, run_id=run_id)

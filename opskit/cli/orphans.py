@@ -1,6 +1,5 @@
 """`opskit artifacts orphans`: what lies in a bucket and nobody has registered."""
 
-from contextlib import ExitStack, closing
 from itertools import chain
 
 import click
@@ -8,7 +7,7 @@ import click
 from opskit.artifacts.orphans import find_orphans
 from opskit.artifacts.stores import NotAllowed
 from opskit.artifacts.uri import S3Location, parse
-from opskit.cli.artifact_source import Source
+from opskit.cli.artifact_source import inventory_from
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.output import Table
@@ -31,13 +30,8 @@ def orphans(invocation: Invocation, prefix: str, backup_reference: str | None) -
     bucket = stores.find(location)
     if isinstance(bucket, NotAllowed):
         raise ConfigurationError(f"--prefix {prefix}: {bucket.reason}", hint="add the store to artifacts.stores")
-    with ExitStack() as stack:
-        sources = [
-            stack.enter_context(closing(Source(invocation, registry, backup_reference)))
-            for registry in invocation.registries
-        ]
-        pointers = chain.from_iterable(source.pointers for source in sources)
-        found = list(find_orphans(pointers, stores, bucket, location.folder))
+    inventories = [inventory_from(invocation, registry, backup_reference)[1] for registry in invocation.registries]
+    found = list(find_orphans(chain.from_iterable(inventories), stores, bucket, location.folder))
     size = sum(each.bytes for each in found)
     invocation.show(
         {"prefix": prefix, "orphans": found, "bytes": size},
