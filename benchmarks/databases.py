@@ -23,7 +23,7 @@ def registry(server: Server, name: str, artifacts: int) -> Subject:
     database = f"registry_{name}"
     server.execute(f"CREATE DATABASE `{database}`")
     with server.connect(database=database, read_timeout=3600) as connection:
-        generate(connection, Shape("embedmd", models=max(20, artifacts // 250), artifacts=artifacts))
+        generate(connection, Shape("embedmd", models=max(20, artifacts // 25), artifacts=artifacts))
     return Subject(name, database, _rows(server, database))
 
 

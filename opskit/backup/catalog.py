@@ -11,6 +11,7 @@ from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError, OpskitError, UsageError
 from opskit.storage import Storage, StoredObject
 
+_LIST = "`opskit backup list` shows what there is"
 _VERDICT_MAXIMUM_BYTES = 1024 * 1024
 
 
@@ -136,7 +137,7 @@ def read_stored_manifest(storage: Storage, registry: str, backup_id: str) -> tup
     try:
         content = gathered(storage.get(key), layout.MANIFEST_MAXIMUM_BYTES, f"the manifest of {backup_id}")
     except NotFoundError as error:
-        raise NotFoundError(f"there is no backup {backup_id} of registry {registry!r}") from error
+        raise NotFoundError(f"there is no backup {backup_id} of registry {registry!r}", hint=_LIST) from error
     manifest = load_manifest(content, backup_id)
     if manifest.registry != registry:
         raise CorruptError(f"backup {backup_id} is of registry {manifest.registry!r}, not of {registry!r}")
@@ -169,7 +170,7 @@ def resolve(storage: Storage, registry: str, reference: str) -> str:
         wanted = "any backup" if reference == "latest" else f"a backup {reference!r}"
         raise NotFoundError(
             f"registry {registry!r} does not have {wanted} in {storage.url}",
-            hint="`opskit backup list` shows what there is",
+            hint=_LIST,
         )
     if len(matches) > 1:
         raise UsageError(

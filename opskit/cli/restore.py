@@ -1,5 +1,6 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -28,6 +29,8 @@ from opskit.wiring import (
     restore_endpoint,
     restore_options,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @click.group(cls=Group)
@@ -85,7 +88,7 @@ def run(
         lease_wait_seconds=lease_wait.total_seconds(),
     )
     server, live = restore_endpoint(registry), registry.mysql.database
-    _announce(invocation, manifest, registry)
+    _announce(manifest, registry)
     if swap and not yes:
         plan = plan_swap(server, live, manifest)
         invocation.show(plan, *planned(plan, backup_reference))
@@ -120,14 +123,16 @@ def run(
         invocation.found_problems()
 
 
-def _announce(invocation: Invocation, manifest: Manifest, registry: Registry) -> None:
+def _announce(manifest: Manifest, registry: Registry) -> None:
     added = additions(manifest)
-    if not invocation.json:
-        click.echo(
-            f"restoring {manifest.id}: {manifest.rows:,} rows, about {human_size(added.data_bytes)} of data"
-            f" and {human_size(added.binlog_bytes)} of binary log on {registry.mysql.host}",
-            err=True,
-        )
+    logger.info(
+        "restoring %s: %s rows, about %s of data and %s of binary log on %s",
+        manifest.id,
+        f"{manifest.rows:,}",
+        human_size(added.data_bytes),
+        human_size(added.binlog_bytes),
+        registry.mysql.host,
+    )
 
 
 @restore.command()

@@ -135,6 +135,12 @@ _NO_SPACE = {
     1030,  # storage engine error: 28 is ENOSPC; see below
 }
 _PACKET_TOO_LARGE = 1153
+# What to look at when a connection is not had.
+_LOOK_AT: dict[type[OpskitError], str] = {
+    DeniedError: "look at user and password, and at the hosts that the account is for",
+    NotFoundError: "look at the name of the database; SHOW DATABASES tells which ones this user may see",
+    UnavailableError: "look at host and port, at the network, and whether the server runs",
+}
 _REFUSED = {
     ER.DB_CREATE_EXISTS,
     ER.TABLE_EXISTS_ERROR,
@@ -178,9 +184,11 @@ def _by_number(number: int, text: str, doing: str) -> OpskitError:
     if number in _NOT_FOUND:
         return NotFoundError(message)
     if number in _NO_SPACE:
-        return NoSpaceError(message)
+        return NoSpaceError(message, hint="make room on the server, or raise the limit that its table has met")
     if number in _REFUSED:
         return RefusedError(message)
+    if number == CR.CR_SSL_CONNECTION_ERROR:
+        return ConfigurationError(message, hint="a server without TLS needs tls.mode: disabled (?tls=disabled)")
     if number == _PACKET_TOO_LARGE:
         return ConfigurationError(message, hint="raise max_allowed_packet on the server")
     return ServerError(number, f"{doing}: {text}")
@@ -201,27 +209,35 @@ def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
     Never reconnects by itself, never sends several statements at once, and refuses `mysql_clear_password`
     unless the server's certificate was verified.
     """
-    with translated(f"connecting to MySQL at {endpoint.address}"):
-        connection = pymysql.connections.Connection(
-            host=endpoint.host,
-            port=endpoint.port,
-            unix_socket=str(endpoint.unix_socket) if endpoint.unix_socket else None,
-            user=endpoint.user,
-            password=endpoint.password,
-            database=database,
-            charset="utf8mb4",
-            autocommit=True,
-            connect_timeout=endpoint.connect_timeout,
-            read_timeout=endpoint.read_timeout,
-            write_timeout=endpoint.read_timeout,
-            ssl=_tls_context(endpoint),
-            ssl_disabled=endpoint.tls_mode == "disabled",
-            local_infile=False,
-            auth_plugin_map=_refused_plugins(endpoint),
-            program_name="opskit",
-        )
-        settings = _session(connection)
-        execute(connection, "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
+    try:
+        with translated(f"connecting to MySQL at {endpoint.address}"):
+            return _logged_in(endpoint, database)
+    except (DeniedError, NotFoundError, UnavailableError) as error:
+        error.hint = error.hint or _LOOK_AT[type(error)]
+        raise
+
+
+def _logged_in(endpoint: Endpoint, database: str | None) -> Connection:
+    connection = pymysql.connections.Connection(
+        host=endpoint.host,
+        port=endpoint.port,
+        unix_socket=str(endpoint.unix_socket) if endpoint.unix_socket else None,
+        user=endpoint.user,
+        password=endpoint.password,
+        database=database,
+        charset="utf8mb4",
+        autocommit=True,
+        connect_timeout=endpoint.connect_timeout,
+        read_timeout=endpoint.read_timeout,
+        write_timeout=endpoint.read_timeout,
+        ssl=_tls_context(endpoint),
+        ssl_disabled=endpoint.tls_mode == "disabled",
+        local_infile=False,
+        auth_plugin_map=_refused_plugins(endpoint),
+        program_name="opskit",
+    )
+    settings = _session(connection)
+    execute(connection, "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
     return connection
 
 
