@@ -33,7 +33,7 @@ def planned_checks(
     """
     looks: dict[str, Look] = {**_LOOKS, "storage": partial(_storage, write=write)}
     return [
-        Check(registry.name, layer, partial(looks.get(layer, _nothing), settings, registry))
+        Check(registry.name, layer, partial(looks[layer], settings, registry))
         for registry in registries
         for layer in layers
     ]
@@ -58,11 +58,6 @@ def _database(settings: Settings, registry: Registry) -> "Endpoint":
 
     seconds = _timeout(settings)
     return replace(database_endpoint(registry), connect_timeout=seconds, read_timeout=seconds)
-
-
-def _nothing(settings: Settings, registry: Registry) -> Iterable[Finding]:
-    del settings, registry
-    return [not_configured()]
 
 
 def _rest(settings: Settings, registry: Registry) -> Iterable[Finding]:
@@ -100,6 +95,20 @@ def _grpc(settings: Settings, registry: Registry) -> Iterable[Finding]:
         return is_embedmd(_database(settings, registry), registry.mysql.database)
 
     return check(registry.grpc.address, timeout=_timeout(settings), is_embedmd=no_grpc_expected)
+
+
+def _operator(settings: Settings, registry: Registry) -> Iterable[Finding]:
+    del settings
+    if registry.deployment is None:
+        return [not_configured()]
+    try:
+        from opskit.kubernetes_api import connect  # noqa: PLC0415 - the same
+    except ImportError:
+        return [Finding(State.UNKNOWN, "the library kubernetes is not installed", "pip install 'opskit[cluster]'")]
+    from opskit.probe.operator import check  # noqa: PLC0415 - the same
+
+    # The operator gives the Deployment the name of its custom resource.
+    return check(connect(), registry.deployment.namespace, registry.deployment.name, datetime.now(UTC))
 
 
 def _storage(settings: Settings, registry: Registry, *, write: bool = False) -> Iterable[Finding]:
@@ -142,6 +151,7 @@ _LOOKS: Final[Mapping[str, Look]] = {
     "rest": _rest,
     "grpc": _grpc,
     "proxy": _proxy,
+    "operator": _operator,
     "storage": _storage,
     "backup": _backup,
     "rehearsal": _rehearsal,

@@ -22,6 +22,7 @@ from sandbox.server import OwnServer
 DATABASE = "model_registry"
 MODELS = 300
 SHAPE = Shape(flavour="embedmd", models=MODELS)
+STATUS_PAGE = Path(tempfile.gettempdir()) / "opskit-demo-status.html"
 CONFIGURATION = """\
 storage:
   url: s3://registry-backups/demo
@@ -190,7 +191,11 @@ def play(demo: Demo) -> None:
     demo.flip_a_byte()
     demo.opskit("backup", "check", "--all", expect=65)
     demo.opskit("restore", "run", "latest", expect=65)
-    demo.say("That was everything; the servers and all they held are gone.")
+    demo.say("Take another backup. Is all well now? And the same for on-call, as a page.")
+    demo.opskit("backup", "create")
+    demo.opskit("probe")
+    demo.opskit("report", "--html", str(STATUS_PAGE))
+    demo.say("That was everything; the servers and all they held are gone, the page is left for you to look at.")
 
 
 if __name__ == "__main__":

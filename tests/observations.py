@@ -83,7 +83,7 @@ def healthy() -> Observation:
             "the certificate is valid for 212 days; kube-rbac-proxy refuses strangers (401)",
             values={"certificate_expiry_timestamp_seconds": (NOW + 212 * DAY).timestamp()},
         ),
-        operator=Finding(State.OK, "Available, no restarts"),
+        operator=Finding(State.OK, "Available is True; Degraded is False; 0 restarts", values={"pod_restarts": 0}),
         storage=Finding(State.OK, "s3://registry-backups/opskit lists in 21 ms"),
         backup=Finding(
             State.OK,

@@ -93,6 +93,7 @@ MEASUREMENTS: Final[Mapping[str, str]] = MappingProxyType(
         "rehearsal_timestamp_seconds": "When the newest rehearsal ended.",
         "rehearsal_passed": "Whether the newest rehearsal passed (1).",
         "artifacts_timestamp_seconds": "When the newest report on artifacts was made.",
+        "pod_restarts": "Restarts of the containers of the registry's pods.",
         "schema_dirty": "Whether a migration of the registry's schema was left half done (1).",
     }
 )
