@@ -9,17 +9,21 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sandbox import UnavailableSandboxError
 from sandbox.cache import cached
+from sandbox.process import Service, answers, scratch
 from sandbox.server import Server
 
 PACKAGE = "ml-metadata==1.17.1"
 PYTHON = "3.11"
 SCRIPT = Path(__file__).with_name("mlmd_script.py")
+SERVER = Path(__file__).with_name("mlmd_server.py")
 SECONDS = 600
 
 # Text outside ASCII, as the library is given it; what it stores is another matter (double encoding).
@@ -65,14 +69,26 @@ class Library:
         found: dict[str, Any] = self._run("read", server, database)
         return found
 
-    def _run(self, action: Literal["write", "read"], server: Server, database: str, **more: str) -> Any:  # noqa: ANN401 (JSON)
-        connection = {
+    @contextmanager
+    def grpc_service(self, server: Server, database: str) -> Iterator[Service]:
+        """Run its gRPC service over a database, as the registry's grpc-container does."""
+        with scratch("mlmd") as place:
+            file = place.folder / "connection.json"
+            file.touch(mode=0o600)
+            file.write_text(json.dumps(self._connection(server, database)))
+            yield Service(place, lambda port: [str(self.python), "-I", str(SERVER), str(port), str(file)], answers)
+
+    def _connection(self, server: Server, database: str) -> dict[str, Any]:
+        return {
             "host": server.host,
             "port": server.port,
             "user": server.user,
             "password": server.password,
             "database": database,
         }
+
+    def _run(self, action: Literal["write", "read"], server: Server, database: str, **more: str) -> Any:  # noqa: ANN401 (JSON)
+        connection = self._connection(server, database)
         done = subprocess.run(
             [str(self.python), "-I", str(SCRIPT)],
             input=json.dumps({"action": action, "connection": connection, **more}),

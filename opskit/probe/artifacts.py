@@ -39,6 +39,10 @@ def _judged(report: ArtifactReport, max_age: timedelta, now: datetime) -> Iterat
         yield Finding(State.CRITICAL, f"of {total} artifacts, {said}", "models cannot be deployed", values=values)
     if report.unknown:
         yield Finding(State.WARNING, f"{report.unknown} of {total} artifacts could not be looked at", values=values)
+    if report.layout_failures:
+        yield Finding(
+            State.WARNING, f"{report.layout_failures} of {total} artifacts cannot be served", _HINT, values=values
+        )
     if report.changed:
         yield Finding(
             State.WARNING, f"{report.changed} artifacts were replaced since", None, "artifacts-changed", values

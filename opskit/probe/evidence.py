@@ -39,6 +39,7 @@ class ArtifactReport:
     finished: datetime
     verdicts: dict[str, int] = field(default_factory=dict)
     changed: int = 0
+    layout_failures: int = 0
     readable: bool = True
 
     @property
@@ -86,6 +87,7 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
             if isinstance(verdicts, dict)
             else {},
             changed=_number(document.get("changed")),
+            layout_failures=_number(document.get("layout_failures")),
             readable=isinstance(verdicts, dict),
         )
 
@@ -115,9 +117,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _number(value: object) -> int:
-    """Return a count; a list that stands for one is as long as it is."""
-    if isinstance(value, list):
-        return len(value)
+    """Return a count, 0 for what is none."""
     return int(value) if isinstance(value, int | float) else 0
 
 

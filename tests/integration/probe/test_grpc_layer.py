@@ -1,5 +1,6 @@
 """The gRPC service, spoken by grpcio's own server over a true socket."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import pytest
 from opskit.probe.grpc import METHOD, check
 from opskit.probe.mysql import is_embedmd
 from opskit.probe.result import CheckResult, State
+from sandbox.mlmd import Library
+from sandbox.server import OwnServer
 from tests.integration.probe.conftest import MARGIN_SECONDS, Database, result_of
 
 Answer = Callable[[bytes, grpc.ServicerContext], bytes]
@@ -132,3 +135,24 @@ def test_database_tells_whether_a_grpc_server_is_expected(registry: Database) ->
     registry.execute("DROP TABLE schema_migrations")
     assert not is_embedmd(registry.endpoint(), registry.name)
     assert not is_embedmd(registry.endpoint(password="wrong-password"), registry.name)
+
+
+@pytest.mark.mlmd
+@pytest.mark.mariadb
+def test_ml_metadata_itself_is_probed_broken_and_probed_again(
+    mlmd: Library, own_mariadb: Callable[..., OwnServer]
+) -> None:
+    server = own_mariadb()
+    server.execute("CREATE DATABASE registry")
+    mlmd.write(server, "registry")
+    with mlmd.grpc_service(server, "registry") as service:
+        address = f"127.0.0.1:{service.port}"
+        assert probed(address).state is State.OK
+        server.stop()
+        broken = probed(address)
+        assert broken.state is State.CRITICAL
+        assert "cannot use its database (INTERNAL: mysql_real_connect failed" in broken.detail
+        server.start()
+        assert probed(address).state is State.OK
+        service.stop(signal.SIGKILL)
+        assert "no gRPC server answers" in probed(address).detail

@@ -174,3 +174,32 @@ def test_registries_are_looked_at_side_by_side(config: Path) -> None:
     ended = probe(config, "--json")
     assert ended.returncode == 1
     assert [check["state"] for check in json.loads(ended.stdout)["checks"]] == ["ok", "critical"]
+
+
+def test_registries_are_listed_with_their_backups_and_their_health(config: Path) -> None:
+    document = yaml.safe_load(config.read_text())
+    first = document["registries"][0]
+    document["registries"].append({"name": "gone", "mysql": first["mysql"] | {"port": 1}})
+    config.write_text(yaml.safe_dump(document))
+    saved = run(opskit_command("backup", "create", "--config", str(config), "--registry", first["name"]), config.parent)
+    assert saved.returncode == 0, saved.stderr
+    listed = json.loads(run(opskit_command("registries", "--config", str(config), "--json"), config.parent).stdout)
+    one, other = listed["registries"]
+    assert (one["layers"]["mysql"], other["layers"]["mysql"]) == ("ok", "critical")
+    assert one["last_backup"].endswith("Z")
+    assert other["last_backup"] is other["last_rehearsal"] is None
+    text = run(opskit_command("registries", "--config", str(config)), config.parent).stdout.splitlines()
+    assert text[0].split() == [
+        "REGISTRY",
+        "DATABASE",
+        "LAST",
+        "BACKUP",
+        "REHEARSED",
+        "HEALTH",
+        "WHAT",
+        "IS",
+        "NOT",
+        "WELL",
+    ]
+    assert "never" in text[2]
+    assert "mysql critical" in text[2]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from opskit.artifacts.report import Summary, put_summary, time_name
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError
@@ -146,6 +147,13 @@ def test_missing_rehearsal_is_a_warning_while_the_backups_are_young(store: Stora
             "artifacts-missing",
         ),
         ({"verdicts": {"present": 9}, "changed": 2}, State.WARNING, "2 artifacts were replaced", "artifacts-changed"),
+        (
+            {"verdicts": {"present": 9}, "layout_failures": 2},
+            State.WARNING,
+            "2 of 9 artifacts cannot",
+            "artifacts-missing",
+        ),
+        ({"verdicts": {"present": 9, "sibling-only": 1}}, State.CRITICAL, "1 sibling-only", "artifacts-missing"),
         ({"what": "ever"}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
     ],
 )
@@ -203,3 +211,13 @@ def test_storage_that_refuses_writes_is_critical(store: Storage) -> None:
     faulty = FaultyStorage(store, fail={"put": {1}}, error=DeniedError("no right to put"))
     result = result_of(lambda: storage.check(faulty, write=True))
     assert (result.state, result.detail) == (State.CRITICAL, "no right to put")
+
+
+def test_summary_that_a_verification_writes_is_understood(store: Storage) -> None:
+    now = datetime.now(UTC)
+    summary = Summary(NAME, time_name(now), "live", layout=True, live_only=False, changed=1)
+    summary.verdicts |= {"present": 7, "missing": 2}
+    put_summary(store, summary)
+    result = result_of(lambda: artifacts.check(store, NAME, DAY, now, configured=True), layer="artifacts")
+    assert result.detail == "of 9 artifacts, 2 missing"
+    assert [finding.state for finding in result.findings] == [State.CRITICAL, State.WARNING, State.OK]
