@@ -20,6 +20,7 @@ from opskit.storage import Storage
 from opskit.workers import Stop, run
 
 _LOG_BIN_TRUST = 1419
+_EVENT_IN_THE_PAST = 1588
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class LoadedPrograms:
 
     without_definer: tuple[str, ...]
     disabled_events: tuple[str, ...]
+    expired_events: tuple[str, ...]
 
 
 def load_programs(
@@ -131,12 +133,12 @@ def load_programs(
     enable_events: bool,
 ) -> LoadedPrograms:
     """Create routines, events, views and triggers; one `DeniedError` names every one that may not be created."""
-    stripped, disabled, refused = [], [], []
+    stripped, disabled, expired, refused = [], [], [], []
     mends: dict[str, None] = {}
     for program in found:
         label = f"{program.kind} {program.name}" if program.kind else "programs"
         statement = program.statement
-        if program.role == "state" and not enable_events:
+        if program.role == "state" and (not enable_events or program.name in expired):
             disabled.append(program.name)
             continue
         if program.definer and not keep_definer:
@@ -146,13 +148,20 @@ def load_programs(
         try:
             with of_backup(connection, manifest, label):
                 execute(connection, statement)
+                if program.kind == "event" and _is_expired(connection):
+                    expired.append(program.name)
         except DeniedError as error:
             refused.append(f"{label}: {error.message}")
             mends[_mend(error)] = None
     if refused:
         raise DeniedError("; ".join(refused), hint="; ".join(mends))
     set_session(connection)
-    return LoadedPrograms(tuple(stripped), tuple(disabled))
+    return LoadedPrograms(tuple(stripped), tuple(disabled), tuple(expired))
+
+
+def _is_expired(connection: Connection) -> bool:
+    """Tell whether the event just created is gone again: its time has passed, and it was not to be preserved."""
+    return any(number == _EVENT_IN_THE_PAST for _, number, _ in execute(connection, "SHOW WARNINGS"))
 
 
 def _mend(error: OpskitError) -> str:

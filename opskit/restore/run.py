@@ -256,6 +256,9 @@ def _report(
         names_source=tuple(f"{each.kind} {each.name}" for each in manifest.programs if each.names_database),
         orphans=orphans,
         registry_problems=tuple(problems),
-        warnings=manifest.warnings,
+        warnings=(
+            *manifest.warnings,
+            *(f"event {name!r}: its time has passed, and the server dropped it" for name in loaded.expired_events),
+        ),
         artifacts=manifest.artifacts,
     )

@@ -166,6 +166,20 @@ def test_settings_of_the_server_change_nothing(own_mysql: Callable[..., OwnServe
     witness.require_same_dump(server, "source", "target")
 
 
+def test_an_event_whose_time_has_passed_is_not_missed_silently(mysql: Server, database: str, tmp_path: Path) -> None:
+    mysql.execute(
+        f"USE `{database}`",
+        "SET SESSION timestamp = UNIX_TIMESTAMP('2001-01-01')",
+        "CREATE EVENT passed ON SCHEDULE AT '2001-01-02 00:00:00' DISABLE ON SLAVE DO SET @x = 1",
+        "CREATE EVENT kept ON SCHEDULE AT '2001-01-02 00:00:00' ON COMPLETION PRESERVE DISABLE ON SLAVE DO SET @x = 1",
+    )
+    with round_trip(mysql, database, tmp_path) as trip:
+        left = mysql.execute(f"SELECT event_name FROM information_schema.events WHERE event_schema = '{trip.target}'")
+    assert left == (("kept",),)
+    assert trip.report.warnings == ("event 'passed': its time has passed, and the server dropped it",)
+    assert trip.report.events_disabled == ("passed",)
+
+
 def test_the_command_line_makes_the_same_round_trip(mysql: Server, database: str, tmp_path: Path) -> None:
     fill(mysql, database, {**values.TABLES, **programs.TABLES}, programs.STATEMENTS)
     (tmp_path / "password").write_text(mysql.password)

@@ -64,6 +64,10 @@ _KEYS: Tables = {
         " KEY zk (z), KEY k (id, a), KEY kb (b)) AUTO_INCREMENT=1000",
         "INSERT INTO automatic_second (a, id, b) VALUES (1, 17, 1), (2, 5, 2)",
     ],
+    "automatic_in_composite": [
+        "CREATE TABLE automatic_in_composite (a INT, id INT AUTO_INCREMENT, PRIMARY KEY (a, id), KEY (id)) AUTO_INCREMENT=50",
+        "INSERT INTO automatic_in_composite VALUES (2, 7), (1, 7), (1, 60)",
+    ],
     "automatic_zero": [
         "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'",
         "CREATE TABLE automatic_zero (id INT AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT=77",
