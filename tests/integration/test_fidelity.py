@@ -180,6 +180,15 @@ def test_an_event_whose_time_has_passed_is_not_missed_silently(mysql: Server, da
     assert trip.report.events_disabled == ("passed",)
 
 
+def test_a_database_may_be_called_anything(mysql: Server, database: str, tmp_path: Path) -> None:
+    odd = f"{database}_opskit_é/../%41.'\"; --"  # the fixture drops it, too
+    mysql.execute(f"CREATE DATABASE `{odd}`")
+    fill(mysql, odd, {**programs.TABLES, "..": structure.TABLES[".."]}, programs.STATEMENTS)
+    with round_trip(mysql, odd, tmp_path) as trip:
+        trip.require_same_dump()
+    assert all(each.parent == trip.folder for each in tmp_path.rglob("*.zst"))
+
+
 def test_the_command_line_makes_the_same_round_trip(mysql: Server, database: str, tmp_path: Path) -> None:
     fill(mysql, database, {**values.TABLES, **programs.TABLES}, programs.STATEMENTS)
     (tmp_path / "password").write_text(mysql.password)
