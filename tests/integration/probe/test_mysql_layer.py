@@ -4,15 +4,20 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
 
+from opskit.mysql.connection import Endpoint
+from opskit.probe.mysql import check
 from opskit.probe.result import State
 from sandbox.mysql import mysql_server
-from sandbox.registry import Shape
+from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
 from tests.conftest import accounts, skipped_unless_had
-from tests.integration.probe.conftest import SMALL, Database, fill
+from tests.integration.probe.conftest import MARGIN_SECONDS, SMALL, Database, fill, result_of
 
 pytestmark = pytest.mark.mysql
 
@@ -184,3 +189,41 @@ def test_replica_whose_applier_stopped_is_critical(breakable: OwnServer, replica
     breakable.execute("DROP DATABASE stuck")
     assert result.state is State.CRITICAL
     assert "replication stopped: receiver Yes, applier No" in result.detail
+
+
+def test_certificate_of_another_authority_is_critical(registry: Database, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    endpoint = replace(registry.endpoint(), tls_mode="verify_ca", ca_file=tmp_path / "ca.pem")
+    result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+    assert result.state is State.CRITICAL
+    assert "certificate cannot be verified" in result.detail
+
+
+def test_password_is_taken_without_tls_too(registry: Database) -> None:
+    """caching_sha2_password then encrypts it with the server's key, at the first login of a user."""
+    with accounts(registry.server) as create:
+        account = create(f"ALL ON `{registry.name}`.*")
+        endpoint = replace(registry.endpoint(user=account.user, password=account.password), tls_mode="disabled")
+        result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+    assert result.state is State.OK
+    assert "no TLS" in result.detail
+
+
+@pytest.mark.mariadb
+def test_mariadb_and_its_password_plugin(mariadb: Server, mariadb_database: str) -> None:
+    with contextlib.closing(mariadb.connect(database=mariadb_database)) as connection:
+        generate(connection, Shape(flavour="mlmd", models=1))
+    with accounts(mariadb) as create:
+        account = create(f"ALL ON `{mariadb_database}`.*")
+        endpoint = Endpoint(
+            mariadb.host, mariadb.port, account.user, account.password, tls_mode="disabled", read_timeout=MARGIN_SECONDS
+        )
+        own = result_of(lambda: check(endpoint, mariadb_database, replica_max_lag_seconds=60))
+        plugin = mariadb.execute(f"SELECT plugin FROM mysql.user WHERE user = '{account.user}'")
+    endpoint = replace(endpoint, user=mariadb.user, password=mariadb.password)
+    root = result_of(lambda: check(endpoint, mariadb_database, replica_max_lag_seconds=60))
+    assert plugin == (("mysql_native_password",),)
+    assert [own.state, root.state] == [State.OK, State.OK]
+    assert "MariaDB" in own.detail
+    assert "MLMD (RHOAI up to 2.22)" in own.detail
+    assert "not a replica" in [finding.detail for finding in root.findings]
