@@ -1,5 +1,6 @@
 """What a swap and a rollback show, and the restart of the registry that ends them."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from opskit.probe.result import CheckResult, State, gravest
 from opskit.probe.runner import run_checks
 from opskit.registry.deployment import Deployment, require_restartable, restart
 from opskit.restore.swap import Settled, SwapPlan, SwapReport
-from opskit.restore.target import Generated
+from opskit.restore.target import RUN_ID, Generated
 from opskit.settings import Registry
 
 if TYPE_CHECKING:
@@ -28,9 +29,22 @@ _PROBED = ("mysql", "rest", "grpc", "proxy")
 _POLL_SECONDS = 1.0
 
 
-def restart_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command that exchanges tables the options of the restart after it."""
+class RunIdType(click.ParamType[str]):
+    """A run id as opskit makes it."""
+
+    name = "run id"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the run id; anything else is a usage error."""
+        if not re.fullmatch(RUN_ID, str(value)):
+            self.fail(f"{value!r} is no run id: take the one that opskit printed", param, ctx)
+        return str(value)
+
+
+def exchange_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that exchanges tables the options of doing so, and of the restart after it."""
     for option in (
+        click.option("--run-id", type=RunIdType(), metavar="ID", help="Use these names: they were granted one by one."),
         click.option(
             "--restart-timeout",
             type=DurationType(),

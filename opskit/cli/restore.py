@@ -8,7 +8,7 @@ import click
 
 from opskit.backup.catalog import find
 from opskit.backup.manifest import Manifest
-from opskit.cli.cutover import Restart, by_hand, planned, restart_options, restarted, settled, swapped
+from opskit.cli.cutover import Restart, by_hand, exchange_options, planned, restarted, settled, swapped
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
@@ -50,7 +50,7 @@ def restore() -> None:
 @click.option("--keep-definer", is_flag=True, help="Keep the DEFINER of views, triggers, routines and events.")
 @click.option("--enable-events", is_flag=True, help="Give events their recorded state; only with --into.")
 @click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
-@restart_options
+@exchange_options
 @pass_invocation
 def run(
     invocation: Invocation,
@@ -64,6 +64,7 @@ def run(
     keep_definer: bool,
     enable_events: bool,
     lease_wait: timedelta,
+    run_id: str | None,
     restart: bool,
     restart_timeout: timedelta,
 ) -> None:
@@ -83,6 +84,7 @@ def run(
         restore_options(settings, workers=workers),
         beside=registry.mysql.database,
         into=into,
+        run_id=run_id,
         keep_definer=keep_definer,
         enable_events=enable_events,
         lease_wait_seconds=lease_wait.total_seconds(),
@@ -138,10 +140,16 @@ def _announce(manifest: Manifest, registry: Registry) -> None:
 @restore.command()
 @click.option("--to", "database", metavar="DATABASE", help="Go back to this database, as `cleanup` lists it.")
 @click.option("--yes", is_flag=True, help="Carry it out.")
-@restart_options
+@exchange_options
 @pass_invocation
 def rollback(
-    invocation: Invocation, *, database: str | None, yes: bool, restart: bool, restart_timeout: timedelta
+    invocation: Invocation,
+    *,
+    database: str | None,
+    yes: bool,
+    run_id: str | None,
+    restart: bool,
+    restart_timeout: timedelta,
 ) -> None:
     """Bring back the tables that the newest swap moved out, all at once; those of now are kept beside them."""
     registry = invocation.registry
@@ -156,7 +164,7 @@ def rollback(
         )
         return
     to_restart = Restart(invocation, registry, restart_timeout) if restart else None
-    done = roll_back(server, live, database)
+    done = roll_back(server, live, database, run_id=run_id)
     ended = to_restart and to_restart.carry_out()
     invocation.show(
         {"rollback": done, "restart": ended},

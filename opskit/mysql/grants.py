@@ -59,19 +59,26 @@ def invisible_programs(connection: Connection, database: str) -> list[str]:
     )
 
 
-def _grantable(name: str) -> str:
-    """Return a database's name as GRANT takes it: there `_` and `%` are wildcards unless escaped."""
-    return name.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%").replace("`", "``")
+def wildcards_are_literal(connection: Connection) -> bool:
+    """Tell whether GRANT takes `_` and `%` for themselves: with partial_revokes, which MySQL has from 8.0.16."""
+    rows = execute(connection, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")
+    return bool(rows) and str(rows[0][1]) == "ON"
 
 
-def staging_grant(prefix: str, account: str) -> str:
-    """Return the one GRANT that a restore needs beside the registry's own."""
-    return rf"GRANT ALL ON `{_grantable(prefix)}\_opskit\_%`.* TO {account}"
+def staging_grant(connection: Connection, prefix: str) -> str:
+    """Return the one GRANT that a restore needs beside the registry's own, where wildcards are to be had."""
+    return rf"GRANT ALL ON `{_escaped(prefix)}\_opskit\_%`.* TO {current_user(connection)}"
 
 
-def database_grant(database: str, account: str) -> str:
+def database_grant(connection: Connection, database: str, privileges: str = "ALL") -> str:
     """Return the GRANT on one database."""
-    return f"GRANT ALL ON `{_grantable(database)}`.* TO {account}"
+    name = database.replace("`", "``") if wildcards_are_literal(connection) else _escaped(database)
+    return f"GRANT {privileges} ON `{name}`.* TO {current_user(connection)}"
+
+
+def _escaped(name: str) -> str:
+    """Return a database's name as GRANT takes it where `_` and `%` are wildcards unless escaped."""
+    return name.replace("\\", "\\\\").replace("_", r"\_").replace("%", r"\%").replace("`", "``")
 
 
 # RENAME TABLE wants ALTER and DROP where a table leaves, CREATE and INSERT where it comes to (MySQL manual); ALTER is
@@ -85,6 +92,6 @@ def may_exchange(connection: Connection, database: str) -> bool:
     return bool(privileges & {"ALL", "ALL PRIVILEGES"}) or privileges.issuperset(_EXCHANGE)
 
 
-def exchange_grant(database: str, account: str) -> str:
-    """Return the GRANT with which a user may move tables out of the database and into it."""
-    return f"GRANT {', '.join(_EXCHANGE)} ON `{_grantable(database)}`.* TO {account}"
+def exchange_grant(connection: Connection, database: str) -> str:
+    """Return the GRANT with which this user may move tables out of the database and into it."""
+    return database_grant(connection, database, ", ".join(_EXCHANGE))

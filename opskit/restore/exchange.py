@@ -30,7 +30,7 @@ from opskit.mysql.connection import (
     is_mariadb,
     quote,
 )
-from opskit.mysql.grants import current_user, exchange_grant, may_exchange
+from opskit.mysql.grants import exchange_grant, may_exchange
 from opskit.mysql.lease import Lease
 from opskit.restore import target as targets
 from opskit.restore.target import Target
@@ -101,7 +101,7 @@ def require_allowed(connection: Connection, live: str) -> None:
     if not may_exchange(connection, live):
         raise DeniedError(
             f"this user may not rename tables of {live!r}",
-            hint=f"run as an administrator: {exchange_grant(live, current_user(connection))};",
+            hint=f"run as an administrator: {exchange_grant(connection, live)};",
         )
 
 
@@ -125,7 +125,7 @@ def exchange(server: Endpoint, lease: Lease, live: str, incoming: str, outgoing:
         try:
             targets.mark(connection, outgoing, origin)
             _set_character_set(connection, live, wanted)
-            _rename(lease, done, exchange_grant(live, current_user(connection)))
+            _rename(lease, done, exchange_grant(connection, live))
         except BaseException as error:
             if not _took_place(server, lease, done, former):
                 advise(error, UNTOUCHED)

@@ -49,6 +49,7 @@ class Options:
     purpose: Literal["restore", "rehearse"] = "restore"
     beside: str | None = None  # the live database, where it is not called as in the backup
     into: str | None = None
+    run_id: str | None = None  # of the names that are generated; a new one each time unless exact names were granted
     keep_definer: bool = False
     enable_events: bool = False
     lease_wait_seconds: float = 0
@@ -181,7 +182,7 @@ def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> T
         targets.require_empty(admin, options.into)
         return Target(options.into, staging=False)
     live = options.beside or manifest.database.name
-    name = targets.generated_name(live, options.purpose, targets.new_run_id(datetime.now(UTC)))
+    name = targets.generated_name(live, options.purpose, options.run_id or targets.new_run_id(datetime.now(UTC)))
     return Target(name, staging=True, live=live)
 
 

@@ -131,7 +131,9 @@ def restore_and_swap(
                     saved = create_under(lease, live_user, live, storage, manifest.registry, safety_backup, progress)
             report = restore_under(lease, server, storage, manifest, replace(options, beside=live, into=None), progress)
         origin = saved.id if saved else "none"
-        settled = _exchanged(server, admin, lease, live, report.database, _fresh(live, "before"), origin)
+        settled = _exchanged(
+            server, admin, lease, live, report.database, _fresh(live, "before", options.run_id), origin
+        )
     return SwapReport(report, settled, saved.id if saved else None, tuple(found))
 
 
@@ -174,12 +176,19 @@ def _bytes(connection: Connection, database: str) -> int:
     )
 
 
-def _fresh(live: str, purpose: Purpose) -> Target:
-    name = targets.generated_name(live, purpose, targets.new_run_id(datetime.now(UTC)))
+def _fresh(live: str, purpose: Purpose, run_id: str | None) -> Target:
+    name = targets.generated_name(live, purpose, run_id or targets.new_run_id(datetime.now(UTC)))
     return Target(name, staging=True, live=live)
 
 
-def rollback(server: Endpoint, live: str, chosen: str | None = None, lease_wait_seconds: float = 0) -> Settled:
+def rollback(
+    server: Endpoint,
+    live: str,
+    chosen: str | None = None,
+    *,
+    run_id: str | None = None,
+    lease_wait_seconds: float = 0,
+) -> Settled:
     """Bring back the tables that the newest swap moved out, or those of the database `chosen`; as atomically.
 
     What is live now goes to `_after_`, and back to `_before_` when going forward again: so each way can be gone any
@@ -193,7 +202,7 @@ def rollback(server: Endpoint, live: str, chosen: str | None = None, lease_wait_
             require_supported(admin)
             require_allowed(admin, live)
             former = _former(targets.generated(admin, live), live, chosen)
-        outgoing = _fresh(live, "after" if former.purpose == "before" else "before")
+        outgoing = _fresh(live, "after" if former.purpose == "before" else "before", run_id)
         return _exchanged(server, admin, lease, live, former.database, outgoing, "none")
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from opskit.errors import DeniedError, NotFoundError, RefusedError
 from opskit.mysql.connection import Connection, execute, quote, scalar
-from opskit.mysql.grants import current_user, database_grant, staging_grant
+from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
 
 Purpose = Literal["restore", "rehearse", "before", "after"]
 
@@ -18,6 +18,10 @@ MARKER_TABLE = "_opskit_marker"
 RUN_ID = r"\d{14}[0-9a-f]{4}"
 _MAXIMUM_NAME = 64  # characters, in both products
 _HASH_LENGTH = 8
+_RUN_ID_LENGTH = 18
+
+
+_OF_A_SWAP: tuple[Purpose, ...] = ("restore", "before", "after")
 
 
 def new_run_id(now: datetime) -> str:
@@ -33,7 +37,7 @@ def generated_name(database: str, purpose: Purpose, run_id: str) -> str:
 
 def prefix(database: str) -> str:
     """Return what generated names of this database begin with, the same for every purpose."""
-    room = _MAXIMUM_NAME - len("_opskit_rehearse_") - 18
+    room = _MAXIMUM_NAME - len("_opskit_rehearse_") - _RUN_ID_LENGTH
     if len(database) <= room:
         return database
     hashed = hashlib.sha256(database.encode()).hexdigest()[:_HASH_LENGTH]
@@ -79,14 +83,23 @@ def create(connection: Connection, target: Target, charset: str, collation: str)
             f"CREATE DATABASE {quote(target.database)} DEFAULT CHARACTER SET {charset} COLLATE {collation}",
         )
     except DeniedError as error:
-        account = current_user(connection)
-        grant = (
-            staging_grant(prefix(target.live), account) if target.staging else database_grant(target.database, account)
-        )
         raise DeniedError(
-            f"this user may not create database {target.database!r}",
-            hint=f"run as an administrator: {grant};",
+            f"this user may not create database {target.database!r}", hint=_mend(connection, target)
         ) from error
+
+
+def _mend(connection: Connection, target: Target) -> str:
+    if not target.staging:
+        return f"run as an administrator: {database_grant(connection, target.database)};"
+    if not wildcards_are_literal(connection):
+        return f"run as an administrator: {staging_grant(connection, prefix(target.live))};"
+    run_id = target.database[-_RUN_ID_LENGTH:]
+    names = [generated_name(target.live, purpose, run_id) for purpose in _OF_A_SWAP]
+    grants = " ".join(f"{database_grant(connection, name)};" for name in names)
+    return (
+        "this server takes no wildcards in grants (partial_revokes), so grant exact names, and run it again with"
+        f" --run-id {run_id}: {grants} a rehearsal wants a server of its own, or --sandbox"
+    )
 
 
 def mark(connection: Connection, target: Target, backup_id: str) -> None:

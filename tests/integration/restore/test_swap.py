@@ -1,5 +1,6 @@
 """A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +20,10 @@ from opskit.restore.run import Options, restore
 from opskit.restore.swap import SwapReport, cleanup, former_tables, plan_swap, restore_and_swap, rollback
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
-from sandbox.server import Account, Server
-from tests.conftest import fresh_database
+from sandbox.server import Account, OwnServer, Server
+from tests.conftest import accounts, fresh_database
 from tests.endpoints import endpoint
-from tests.integration.restore.conftest import REGISTRY
+from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import beside, content, quoted
 
 Swap = Callable[[], SwapReport]
@@ -378,4 +379,62 @@ def test_lower_privilege_than_told_is_refused_before_anything_is_staged(
 ) -> None:
     with pytest.raises(DeniedError):
         restore_and_swap(replace(source, password="wrong"), source, database, storage, manifest)
+    assert beside(mysql, database) == []
+
+
+def test_server_without_wildcards_in_grants_is_served_by_exact_names(
+    own_mysql: Callable[..., OwnServer], storage: DirectoryStorage
+) -> None:
+    server = own_mysql("--partial-revokes=ON")
+    server.execute("CREATE DATABASE model_registry")
+    with server.connect(database="model_registry") as connection:
+        generate(connection, Shape("mlmd", models=1))
+    manifest = create_backup(endpoint(server), "model_registry", storage, REGISTRY)
+    saved = content(server, "model_registry")
+    with accounts(server) as account:
+        staging = endpoint(server, account("ALL ON model_registry.*"))
+        with pytest.raises(DeniedError) as caught:
+            restore_and_swap(staging, staging, "model_registry", storage, manifest)
+        hint = str(caught.value.hint)
+        server.execute(*re.findall(r"GRANT [^;]+", hint))
+        run_id = re.findall(r"--run-id (\w+)", hint)[0]
+        report = restore_and_swap(staging, staging, "model_registry", storage, manifest, Options(run_id=run_id))
+        assert report.settled.exchange.outgoing == f"model_registry_opskit_before_{run_id}"
+        rollback(staging, "model_registry", run_id=run_id)
+        assert content(server, "model_registry") == saved
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "latest", "--swap", "--into", "other"],
+        ["run", "latest", "--yes"],
+        ["run", "latest", "--restart"],
+        ["run", "latest", "--no-safety-backup"],
+        ["run", "latest", "--swap", "--run-id", "1; DROP DATABASE x"],
+        ["run", "--swap", "--yes"],
+        ["run", "", "--swap", "--yes"],
+        ["cleanup", "--older-than", "-1d"],
+        ["cleanup", "--older-than", "yesterday", "--apply"],
+        ["cleanup", "mysql", "--apply"],
+    ],
+)
+def test_wrong_usage_is_2_before_any_server_is_asked(arguments: list[str], command_line: CommandLine) -> None:
+    command_line.add(REGISTRY, Endpoint("127.0.0.1", 1, "nobody"), "nowhere")
+    ended = command_line.run("restore", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+
+
+@pytest.mark.usefixtures("manifest")
+def test_what_is_not_there_is_66_and_nothing_is_changed(
+    mysql: Server, source: Endpoint, database: str, command_line: CommandLine
+) -> None:
+    command_line.add(REGISTRY, source, database)
+    for arguments in (
+        ["run", "20260101T000000Z-abcdef", "--swap", "--yes"],
+        ["rollback", "--yes"],
+        ["rollback", "--yes", "--to", "mysql"],
+    ):
+        ended = command_line.run("restore", *arguments)
+        assert (ended.returncode, ended.stdout) == (66, ""), ended.stderr
     assert beside(mysql, database) == []
