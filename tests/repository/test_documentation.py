@@ -52,3 +52,12 @@ def test_documented_defaults_are_those_in_force() -> None:
     assert len(rows) == 23
     for section, key, default in rows:
         assert str(effective[section][key]).lower() == default.lower(), f"{section}.{key}"
+
+
+def test_every_test_that_the_faults_name_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "faults.md").read_text()))
+    there = {
+        name for path in (PROJECT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert named
+    assert named <= there, named - there

@@ -14,7 +14,7 @@ from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
 from opskit.mysql.connection import Endpoint
 from opskit.storage.directory import DirectoryStorage
-from sandbox.server import Server
+from sandbox.server import OwnServer, Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import beside
 from tests.unit.command_line import environment
@@ -79,6 +79,21 @@ def test_backup_too_large_for_the_live_server_is_refused_and_fits_in_a_sandbox(
     assert "as a registry it is sound" in ended.stdout
     assert list(temporary.iterdir()) == []
     assert processes_of(temporary) == []
+
+
+@pytest.mark.usefixtures("manifest")
+def test_server_for_rehearsals_is_taken_before_the_live_one_and_has_no_limit(
+    mysql: Server, database: str, command_line: CommandLine, own_mysql: Callable[..., OwnServer]
+) -> None:
+    other = own_mysql()
+    login = {"host": other.host, "port": other.port, "user": other.user, "password": other.password}
+    unreachable = Endpoint("127.0.0.1", 1, mysql.user)
+    command_line.add(REGISTRY, unreachable, database, rehearse=login)
+    command_line.document["rehearse"] = {"max_bytes": 0}
+    ended = command_line.run("backup", "rehearse")
+    assert ended.returncode == 0, ended.stderr
+    assert f"was restored on {other.version}" in ended.stdout
+    assert other.execute(f"SHOW DATABASES LIKE '{database}%'") == ()
 
 
 def processes_of(folder: Path) -> list[str]:
