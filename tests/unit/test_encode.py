@@ -166,10 +166,11 @@ def test_values_become_the_sql_that_gives_them_back(
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_a_row_that_begins_like_the_end_of_a_result_is_a_row(encoder: type[RowEncoder]) -> None:
-    long_form = b"\xfe" + (3).to_bytes(8, "little") + b"abc"
+@pytest.mark.parametrize("value", [b"", b"abc"])
+def test_a_row_that_begins_like_the_end_of_a_result_is_a_row(encoder: type[RowEncoder], value: bytes) -> None:
+    long_form = b"\xfe" + len(value).to_bytes(8, "little") + value
     one = encoder("t", HEAD)
-    assert encoded(one, packets(long_form) + END) == HEAD + b"('abc');\n"
+    assert encoded(one, packets(long_form) + END) == HEAD + b"('" + value + b"');\n"
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
