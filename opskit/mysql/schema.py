@@ -155,6 +155,10 @@ def table_names(connection: Connection, database: str) -> dict[str, str]:
 def read_table(connection: Connection, database: str, name: str) -> Table:
     """Read one table's columns and CREATE TABLE statement."""
     columns = tuple(_columns(connection, database, name))
+    if not columns:
+        raise ConfigurationError(
+            f"table {name!r} cannot be saved: all its columns are generated, and no row has a value"
+        )
     range_column = _range_column(connection, database, name)
     size, index_size, estimated_rows, engine = execute(
         connection,

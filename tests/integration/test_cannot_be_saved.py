@@ -62,10 +62,8 @@ def test_on_mariadb(mariadb: Server, mariadb_database: str, tmp_path: Path, stat
             ],
             "view 'broken'",
         ),
-        (
-            ["CREATE TABLE old (a INT) ENGINE=MyISAM"],
-            "old (MyISAM)",
-        ),
+        (["CREATE TABLE old (a INT) ENGINE=MyISAM"], "old (MyISAM)"),
+        (["CREATE TABLE computed (a INT AS (1) STORED)", "INSERT INTO computed VALUES ()"], "table 'computed'"),
     ],
 )
 def test_on_mysql(mysql: Server, database: str, tmp_path: Path, statements: list[str], named: str) -> None:
