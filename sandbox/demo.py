@@ -27,6 +27,8 @@ CONFIGURATION = """\
 storage:
   url: s3://registry-backups/demo
   endpoint_url: {endpoint}
+  copies: [{{url: {folder}/second-site}}]
+retention: {{keep_last: 1, min_redundancy: 1}}
 registries:
   - name: distance-prediction
     mysql:
@@ -106,6 +108,10 @@ class Demo:
         victim.write_bytes(content)
         print(f"(one bit of {victim.name} is flipped)", flush=True)
 
+    def middle_backup(self) -> str:
+        """Return the id of the backup that is neither the oldest nor the newest."""
+        return sorted(each.name for each in (self.bucket / "demo" / "distance-prediction").glob("2*"))[1]
+
     def newest(self, purpose: str) -> str:
         """Return the newest database that opskit made for this purpose."""
         pattern = f"{DATABASE}_opskit_{purpose}_%".replace("_", r"\_")
@@ -153,6 +159,18 @@ def _configure(mysql: OwnServer, s3: S3Server, folder: Path, password: str) -> d
     return os.environ | s3.environment | {"OPSKIT_CONFIG": str(folder / "opskit.yaml")}
 
 
+def prune(demo: Demo) -> None:
+    """Show what retention lets go, what a hold does, and what is left."""
+    demo.say("Retention, with keep_last 1: of three backups the newest stays, and the newest that was rehearsed.")
+    demo.opskit("backup", "create")
+    demo.opskit("backup", "prune")
+    demo.say("Not so fast: a hold keeps any backup, until it is released or ends by itself.")
+    demo.opskit("backup", "hold", demo.middle_backup(), "--for", "30d", "--reason", "incident 7")
+    demo.opskit("backup", "prune", "--apply")
+    demo.opskit("backup", "release", demo.middle_backup())
+    demo.opskit("backup", "prune", "--apply")
+
+
 def play(demo: Demo) -> None:
     """Show the whole story."""
     demo.say(f"A registry of {MODELS} models; its user may do anything in its own database, and nothing else.")
@@ -187,13 +205,17 @@ def play(demo: Demo) -> None:
     demo.opskit("restore", "rollback", "--yes")
     demo.opskit("restore", "rollback", "--to", demo.newest("after"), "--yes")
     demo.sql(f"SELECT COUNT(*) AS artifacts FROM {DATABASE}.Artifact")
+    prune(demo)
     demo.say("One byte of the newest backup changes in the bucket: it is found, named, and never restored.")
     demo.flip_a_byte()
     demo.opskit("backup", "check", "--all", expect=65)
     demo.opskit("restore", "run", "latest", expect=65)
-    demo.say("Take another backup. Is all well now? And the same for on-call, as a page.")
+    demo.say("Its copy on the second site is whole: check it there, and restore from there.")
+    demo.opskit("backup", "check", "latest", "--storage", str(demo.folder / "second-site"))
+    demo.opskit("restore", "run", "latest", "--storage", str(demo.folder / "second-site"))
+    demo.say("Take another backup. Is all well now? All but the models that are gone. The same for on-call, as a page.")
     demo.opskit("backup", "create")
-    demo.opskit("probe")
+    demo.opskit("probe", expect=1)
     demo.opskit("report", "--html", str(STATUS_PAGE))
     demo.say("That was everything; the servers and all they held are gone, the page is left for you to look at.")
 

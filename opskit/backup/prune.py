@@ -32,8 +32,9 @@ class Failure:
 class PruneReport:
     """What stays and why, and what went; in a dry run, what would go.
 
-    `locked` are keys that Object Lock protects, of backups whose other objects went. `expired_holds` are those that
-    readers left who could not remove them, on backups that stay.
+    `left` were to go when the run ended on a failure; the first of them may have lost its manifest. `locked` are keys
+    that Object Lock protects, of backups whose other objects went. `expired_holds` are those that readers left who
+    could not remove them, on backups that stay.
     """
 
     registry: str
@@ -43,6 +44,7 @@ class PruneReport:
     removed: list[str] = field(default_factory=list)
     debris: list[str] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     locked: list[str] = field(default_factory=list)
     expired_holds: list[str] = field(default_factory=list)
     freed_bytes: int = 0
@@ -93,6 +95,7 @@ def prune(
             run.abort(upload)
     except OpskitError as error:
         report.failures.append(_failure(error))
+        report.left += [each for each in decided.remove if each not in report.removed and each not in report.keep]
     return report
 
 

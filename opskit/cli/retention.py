@@ -82,6 +82,7 @@ def _told(report: PruneReport) -> Iterator[str | Table]:
     decided = [(each, "stays", ", ".join(reasons)) for each, reasons in report.keep.items()]
     decided += [(each, "gone" if report.applied else "goes", "no rule keeps it") for each in report.removed]
     decided += [(each, "gone" if report.applied else "goes", "debris: no manifest for a day") for each in report.debris]
+    decided += [(each, "left", "the run ended before it was deleted whole") for each in report.left]
     yield Table(
         ("BACKUP", "AGE", "", "BECAUSE"),
         [
@@ -93,10 +94,8 @@ def _told(report: PruneReport) -> Iterator[str | Table]:
     yield from (f"  locked in the store, and still there: {key}" for key in report.locked)
     if report.expired_holds:
         yield f"  holds that have ended: {len(report.expired_holds)}"
-    yield (
-        f"  {len(report.keep)} stay, {len(report.removed) + len(report.debris)}"
-        f" {'are gone' if report.applied else 'go'}: {human_size(report.freed_bytes)}"
-    )
+    count, gone = len(report.removed) + len(report.debris), "gone" if report.applied else "to go"
+    yield f"  {len(report.keep)} stay, {count} {gone} ({human_size(report.freed_bytes)})"
 
 
 @click.command(cls=Command)
