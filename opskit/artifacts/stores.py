@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opskit.artifacts.addresses import guard
 from opskit.artifacts.breaker import Breaker
 from opskit.artifacts.bucket import Bucket
+from opskit.artifacts.listing import read_contents
 from opskit.artifacts.origin import Origin, origin_of
 from opskit.artifacts.uri import ConnectionLocation, Malformed, S3Location, Unsupported, s3_location
 from opskit.storage.s3_client import connect_s3
@@ -116,6 +117,7 @@ class Stores:
                 access_key=store.access_key(),
                 direct=True,
             )
+            client.meta.events.register_first("before-parse.s3.ListObjectsV2", read_contents)
             self._clients[number] = guard(client, _hosts(origin)), Breaker()
         return self._clients[number]
 

@@ -207,7 +207,8 @@ def _file(scheme: str, rest: str) -> Location:
 def _problem_in_path(path: str) -> str:
     if "?" in path or "#" in path:
         return "'?' or '#' in the path: programs disagree on where it ends"
-    if {".", ".."} & set(path.split("/")):
+    whole = f"/{path}/"
+    if "/./" in whole or "/../" in whole:
         return "a '.' or '..' segment, which some programs resolve and others do not"
     if len(path.encode(errors="replace")) > _KEY_BYTES:
         return f"longer than {_KEY_BYTES} bytes"

@@ -80,11 +80,12 @@ def connect_s3(
 def _session() -> boto3.session.Session:
     """Return a session that reads times quickly: botocore's own way takes most of the time of a listing (measured)."""
     core = botocore.session.get_session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
     return boto3.session.Session(botocore_session=core)
 
 
-def _timestamp(value: Any) -> datetime:  # noqa: ANN401 - text, or a number of seconds
+def read_time(value: Any) -> datetime:  # noqa: ANN401 - text, or a number of seconds
+    """Return a time as botocore would read it, sooner where it is in ISO 8601."""
     with suppress(TypeError, ValueError):
         read = datetime.fromisoformat(value)
         if read.tzinfo is not None:

@@ -12,6 +12,7 @@ from opskit.artifacts.asking import look
 from opskit.artifacts.bucket import Bucket, Page, Stored
 from opskit.artifacts.existence import Merge, UnorderedError, before
 from opskit.artifacts.folder import Folder
+from opskit.artifacts.listing import read_contents
 from opskit.artifacts.uri import S3Location
 from opskit.artifacts.verdict import Finding
 from sandbox.s3 import S3Server
@@ -139,6 +140,21 @@ def test_page_boundaries_lose_nothing(moto: S3Server, moto_bucket: str, count: i
     assert merge.proofs.keys() == set(locations)
     assert all(isinstance(proof, Folder) and proof.files == [("x", 1)] for proof in merge.proofs.values())
     assert bucket.requests["LIST"] <= -(-count // 1000) + 1
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_pages_are_read_as_botocore_reads_them(kind: str, request: pytest.FixtureRequest, bucket_name: str) -> None:
+    server: S3Server = request.getfixturevalue(kind)
+    server.make_bucket(bucket_name)
+    fill(server, bucket_name, {"a/é 🚀": 1, "a/%41+&amp;<x>": 0, "b": 3})
+    client = server.client()
+    expected = client.list_objects_v2(Bucket=bucket_name)["Contents"]
+    client.meta.events.register_first("before-parse.s3.ListObjectsV2", read_contents)
+    found = client.list_objects_v2(Bucket=bucket_name)
+    assert found["KeyCount"] == 3
+    kept = ("Key", "Size", "ETag", "LastModified", "StorageClass")
+    assert found["Contents"] == [{name: each[name] for name in kept if name in each} for each in expected]  # type: ignore[literal-required] # names of the fields
+    client.close()
 
 
 @given(st.text(min_size=1, max_size=6), st.text(max_size=6))
