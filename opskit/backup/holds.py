@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 # What a killed reader leaves keeps prune away for this long.
 LIFETIME = timedelta(hours=1)
-_RENEWAL_SECONDS = 600.0
+RENEWAL_SECONDS = 600.0
 _PERSON = "person"
 # No date that a calendar knows may come out of it.
 LONGEST = timedelta(days=36_500)
@@ -90,7 +90,9 @@ def place(
 
 
 @contextmanager
-def held(storage: Storage, registry: str, backup_id: str, purpose: str) -> Iterator[None]:
+def held(
+    storage: Storage, registry: str, backup_id: str, purpose: str, *, renewal_seconds: float = RENEWAL_SECONDS
+) -> Iterator[None]:
     """Keep prune away from a backup while the block reads it.
 
     `NotFoundError` if it was pruned before the hold was there. Where no hold can be written, as with credentials that
@@ -107,7 +109,7 @@ def held(storage: Storage, registry: str, backup_id: str, purpose: str) -> Itera
     put()
     try:
         _require_there(storage, registry, backup_id)
-        with Watch(put, Stop(), every_seconds=_RENEWAL_SECONDS):
+        with Watch(put, Stop(), every_seconds=renewal_seconds):
             yield
     finally:
         with suppress(OpskitError):  # it ends by itself

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,19 @@ def test_holds_that_ended_are_cleared_away(directory: Storage) -> None:
     kept = place(directory, "reg", ids[0], lifetime=timedelta(days=1))
     assert len(run(FaultyStorage(directory, later=timedelta(hours=1))).expired_holds) == 1
     assert keys(directory) == {*keys_of("reg", ids), kept}
+
+
+def test_hold_is_renewed_for_as_long_as_somebody_reads(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 3)
+    counted = FaultyStorage(directory, fail={"put": [2]})
+    with held(counted, "reg", ids[2], "restore", renewal_seconds=0.01):
+        (before,) = directory.list(f"reg/{ids[2]}/holds/")
+        deadline = time.monotonic() + 60
+        # The second try fails, and does not end it.
+        while next(iter(directory.list(f"reg/{ids[2]}/holds/"))).modified <= before.modified:
+            assert time.monotonic() < deadline
+        assert counted.calls["put"] > 2
+    assert keys(directory) == keys_of("reg", ids)
 
 
 class Between(FaultyStorage):
