@@ -18,7 +18,8 @@ from opskit.errors import ConfigurationError, OpskitError
 from opskit.probe.result import CheckResult, State, gravest
 from opskit.probe.runner import run_checks
 from opskit.registry.deployment import Deployment, require_restartable, restart
-from opskit.restore.swap import Settled, SwapPlan, SwapReport
+from opskit.restore.settled import Settled
+from opskit.restore.swap import SwapPlan, SwapReport
 from opskit.restore.target import RUN_ID, Generated
 from opskit.settings import Registry
 

@@ -16,11 +16,12 @@ from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.text import human_seconds, human_size
 from opskit.errors import UsageError
+from opskit.restore.rollback import cleanup as clean_up
+from opskit.restore.rollback import plan_rollback
+from opskit.restore.rollback import rollback as roll_back
 from opskit.restore.run import RestoreReport, additions
 from opskit.restore.run import restore as restore_backup
-from opskit.restore.swap import cleanup as clean_up
-from opskit.restore.swap import former_tables, plan_swap, restore_and_swap
-from opskit.restore.swap import rollback as roll_back
+from opskit.restore.swap import plan_swap, restore_and_swap
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,
@@ -155,11 +156,12 @@ def rollback(
     registry = invocation.registry
     server, live = restore_endpoint(registry), registry.mysql.database
     if not yes:
-        former = former_tables(server, live, database)
+        plan = plan_rollback(server, live, database)
         invocation.show(
-            former,
-            f"plan: the tables of {live} make room for those of {former.database},"
-            f" moved out {human_seconds(former.age_seconds)} ago",
+            plan,
+            f"plan: the tables of {live} make room for those of {plan.former.database},"
+            f" moved out {human_seconds(plan.former.age_seconds)} ago",
+            *(f"  {rows:,} rows of {table} would not be live any more" for table, rows in plan.lost.items()),
             "nothing was changed; to carry it out: opskit restore rollback --yes",
         )
         return

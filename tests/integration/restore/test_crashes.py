@@ -12,8 +12,9 @@ from opskit.errors import UnavailableError
 from opskit.mysql.connection import Endpoint
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rehearse import rehearse
+from opskit.restore.rollback import cleanup, rollback
 from opskit.restore.run import Options
-from opskit.restore.swap import SwapReport, cleanup, plan_swap, restore_and_swap, rollback
+from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine

@@ -16,8 +16,9 @@ from opskit.errors import BusyError, DeniedError, NotFoundError, RefusedError
 from opskit.mysql.connection import Endpoint, connect
 from opskit.mysql.lease import Lease
 from opskit.restore.exchange import UNTOUCHED
+from opskit.restore.rollback import cleanup, plan_rollback, rollback
 from opskit.restore.run import Options, restore
-from opskit.restore.swap import SwapReport, cleanup, former_tables, plan_swap, restore_and_swap, rollback
+from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
@@ -136,6 +137,7 @@ def test_rows_written_after_a_swap_are_kept_and_counted_by_a_rollback(
     swap()
     add_artifact(mysql, database, 1001)
     written = content(mysql, database)
+    assert plan_rollback(source, database).lost == {"Artifact": 1, "ArtifactProperty": 1}
     back = rollback(source, database)
     assert back.lost == {"Artifact": 1, "ArtifactProperty": 1}
     assert content(mysql, back.exchange.outgoing) == written
@@ -259,13 +261,13 @@ def test_without_a_table_in_the_former_database_there_is_nothing_to_go_back_to(
 ) -> None:
     swap()
     empty = f"{database}_opskit_before_20990101000000abcd"
-    former = former_tables(source, database).database
+    former = plan_rollback(source, database).former.database
     mysql.execute(
         f"CREATE DATABASE `{empty}`",
         f"CREATE TABLE `{empty}`._opskit_marker LIKE `{former}`._opskit_marker",
         f"INSERT INTO `{empty}`._opskit_marker VALUES ('none', '{database}', '2099-01-01')",
     )
-    assert former_tables(source, database).database == former
+    assert plan_rollback(source, database).former.database == former
     with pytest.raises(NotFoundError):
         rollback(source, database, empty)
 

@@ -1,0 +1,48 @@
+"""An exchange and what comes right after it: stray tables named, lost rows counted."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opskit.errors import OpskitError, advised
+from opskit.mysql.connection import Connection, Endpoint
+from opskit.mysql.lease import Lease
+from opskit.restore import target as targets
+from opskit.restore.exchange import Exchange, exchange, finish
+from opskit.restore.losses import rows_only_in
+from opskit.restore.target import Purpose, Target
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A finished exchange: which tables have no business being live, and which former rows are not live any more.
+
+    `lost` is None where it could not be counted; the rows are all in `exchange.outgoing`.
+    """
+
+    exchange: Exchange
+    stray: tuple[str, ...]
+    lost: dict[str, int] | None
+
+
+def fresh_target(live: str, purpose: Purpose, run_id: str | None) -> Target:
+    """Return where the tables that are live now will go."""
+    name = targets.generated_name(live, purpose, run_id or targets.new_run_id(datetime.now(UTC)))
+    return Target(name, staging=True, live=live)
+
+
+def exchange_and_settle(
+    server: Endpoint, admin: Connection, lease: Lease, live: str, incoming: str, outgoing: Target, origin: str
+) -> Settled:
+    """Exchange the tables (see `exchange`), drop what is empty now, and count what is not live any more."""
+    done = exchange(server, lease, live, incoming, outgoing, origin)
+    with advised(f"the tables of {incoming} are live, those of before are in {outgoing.database}"):
+        stray = finish(admin, done)
+    try:
+        lost = rows_only_in(admin, done.outgoing, live) if done.moved_out else {}
+    except OpskitError as error:  # it is done all the same
+        logger.warning("the rows that are not live any more could not be counted: %s", error.message)
+        lost = None
+    return Settled(done, stray, lost)
