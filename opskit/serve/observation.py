@@ -57,12 +57,13 @@ class RegistryObservation:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All registries at one moment, and the runs of the process that looked."""
+    """All registries at one moment, the runs of the process that looked, and how old a backup may be at most."""
 
     moment: datetime
     storage_url: str
     registries: tuple[RegistryObservation, ...]
     runs: tuple[Run, ...] = ()
+    backup_max_age: timedelta = timedelta(hours=26)
 
     @property
     def state(self) -> State:
@@ -81,6 +82,7 @@ def observe(settings: Settings, registries: Sequence[Registry], runs: Sequence[R
             for registry in registries
         ),
         runs=tuple(runs),
+        backup_max_age=settings.probe.backup_max_age,
     )
 
 

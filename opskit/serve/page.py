@@ -16,6 +16,7 @@ from opskit.serve import chart
 from opskit.serve.observation import Observation, RegistryObservation
 from opskit.serve.schedule import Planned
 from opskit.serve.timeline import Mark, timeline
+from opskit.settings.units import format_duration
 
 STYLE: Final = files(__package__).joinpath("page.css").read_text()
 _STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -81,6 +82,7 @@ def page(
         words=_WORDS,
         runbook=lambda name: f"{runbooks_url.rstrip('/')}/{name}.md" if runbooks_url else None,
         ago=lambda moment: ago(moment, observation.moment),
+        promise=format_duration(observation.backup_max_age),
         size=size,
         zone=zone.key,
         chart=chart,

@@ -125,6 +125,7 @@ def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_pa
             "How it grew",
         ]
         assert page.locator(".figure").all_inner_texts() == ["7 hours ago", "0 of 1,204 artifacts"]
+        assert page.locator("text=promised: never older than 26h").is_visible()
         assert page.get_by_role("img", name="backup, the last 30 days: 30 well").is_visible()
         assert page.locator(".growth polyline").count() == 2
         assert page.locator("text=runbook").count() == 0
