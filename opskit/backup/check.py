@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from opskit.backup.catalog import list_backups
 from opskit.backup.encryption import Identities, opened
 from opskit.backup.holds import held
 from opskit.backup.manifest import File, Manifest, backup_key
@@ -18,6 +19,7 @@ from opskit.workers import Stop, run
 class CheckReport:
     """What was read, and what was wrong with it; `looked_inside` unless it is encrypted and no identity was at hand."""
 
+    registry: str
     backup_id: str
     files: int
     bytes: int
@@ -55,8 +57,48 @@ def check_backup(
     with held(storage, manifest.registry, manifest.id, "check"):
         run(manifest.files, range(workers), look, Stop())
     return CheckReport(
-        manifest.id, len(manifest.files), manifest.stored_bytes, tuple(sorted(problems)), can_look_inside
+        registry=manifest.registry,
+        backup_id=manifest.id,
+        files=len(manifest.files),
+        bytes=manifest.stored_bytes,
+        problems=tuple(sorted(problems)),
+        looked_inside=can_look_inside,
     )
+
+
+def check_all(
+    storage: Storage,
+    registry: str,
+    *,
+    identities: Identities | None = None,
+    workers: int = 4,
+    progress: Progress = NoProgress(),
+) -> list[CheckReport]:
+    """Check every backup of the registry that has a manifest.
+
+    When all were read, `CorruptError` names those that are damaged; else the error of one whose manifest the store
+    does not give is raised: of that one nothing is known.
+    """
+    reports, unreadable = [], []
+    for backup in list_backups(storage, registry):
+        if backup.unreadable is not None:
+            unreadable.append(backup.unreadable)
+        elif backup.manifest is not None:
+            checked = check_backup(storage, backup.manifest, identities=identities, workers=workers, progress=progress)
+            reports.append(checked)
+        elif backup.problems:
+            reports.append(CheckReport(registry, backup.id, 0, 0, backup.problems))
+    require_intact(reports)
+    if unreadable:
+        raise unreadable[0]
+    return reports
+
+
+def require_intact(reports: Iterable[CheckReport]) -> None:
+    """Raise `CorruptError` that names every backup with a problem."""
+    damaged = [f"backup {each.backup_id} is damaged: {', '.join(each.problems)}" for each in reports if each.problems]
+    if damaged:
+        raise CorruptError("; ".join(damaged), hint="restore from another backup, and find out what changed the bucket")
 
 
 def counted(pieces: Iterable[bytes], progress: Progress) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from opskit.backup.catalog import Backup, find, list_backups
-from opskit.backup.check import CheckReport, check_backup
+from opskit.backup.check import CheckReport, check_all, check_backup, require_intact
 from opskit.backup.copies import CopyReport, complete_copies
 from opskit.backup.create import create_backup
 from opskit.backup.encryption import read_identities
@@ -22,8 +22,8 @@ from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.rehearse import rehearse
 from opskit.cli.retention import hold, prune, release
-from opskit.cli.text import human_age, human_size
-from opskit.errors import CorruptError, UsageError
+from opskit.cli.text import human_age, human_seconds, human_size
+from opskit.errors import UsageError
 from opskit.mysql.snapshot import LEVELS, Level
 from opskit.settings import Registry
 from opskit.wiring import (
@@ -164,12 +164,14 @@ def list_(invocation: Invocation) -> None:
     found = [
         (registry.name, each) for registry in invocation.registries for each in list_backups(storage, registry.name)
     ]
+    several = len(invocation.registries) > 1
+    columns = ("BACKUP", *(["REGISTRY"] if several else []), "AGE", "ROWS", "STORED", "LEVEL", "REHEARSED", "STATE")
     invocation.show(
         {"storage": storage.url, "backups": [_listed(registry, each) for registry, each in found]},
         Table(
-            ("BACKUP", "REGISTRY", "AGE", "ROWS", "STORED", "CONSISTENCY", "REHEARSAL", "STATE"),
-            [_row(registry, each, now) for registry, each in found],
-            right=("ROWS", "STORED"),
+            columns,
+            [(each.id, *([registry] if several else []), *_row(each, now)) for registry, each in found],
+            right=("AGE", "ROWS", "STORED"),
         ),
         *(f"{each.id}: {problem}" for _, each in found for problem in _problems(each)),
         "" if found else f"no backups in {storage.url}",
@@ -183,12 +185,11 @@ def _listed(registry: str, each: Backup) -> dict[str, object]:
     return known | {"state": each.state, "rehearsal": each.rehearsal, "problems": list(each.problems)}
 
 
-def _row(registry: str, each: Backup, now: datetime) -> tuple[object, ...]:
+def _row(each: Backup, now: datetime) -> tuple[object, ...]:
     manifest = each.manifest
+    taken = manifest.snapshot.time if manifest else each.modified
     return (
-        each.id,
-        registry,
-        human_age(manifest.snapshot.time if manifest else each.modified, now),
+        human_seconds((now - taken).total_seconds()),
         f"{manifest.rows:,}" if manifest else "",
         human_size(each.stored_bytes),
         manifest.snapshot.consistency if manifest else "",
@@ -219,8 +220,9 @@ def show(invocation: Invocation, backup_reference: str) -> None:
     invocation.show(
         manifest.model_dump(mode="json"),
         f"backup       {manifest.id} of {manifest.registry}, written by opskit {manifest.opskit_version}",
-        f"taken        {snapshot.time:%Y-%m-%d %H:%M:%S} UTC ({human_age(snapshot.time, datetime.now(UTC))}),"
-        f" consistency {snapshot.consistency} (wanted {snapshot.consistency_wanted})",
+        f"taken        {snapshot.time:%Y-%m-%d %H:%M:%S} UTC, {human_age(snapshot.time, datetime.now(UTC))}",
+        f"consistency  {snapshot.consistency}"
+        + ("" if snapshot.consistency == snapshot.consistency_wanted else f", not {snapshot.consistency_wanted}"),
         f"database     {database.name} on {database.product} {database.server_version}, {database.collation}",
         f"registry     {_flavour(manifest)}",
         f"position     {position or 'not known'}{' (approximate)' if snapshot.position_approximate else ''}",
@@ -255,36 +257,33 @@ def _flavour(manifest: Manifest) -> str:
 def check(invocation: Invocation, backup_reference: str | None, every: bool) -> None:
     """Read every object of a backup again, compare its size and SHA-256 with the manifest, and unpack it.
 
-    What is encrypted is only unpacked with encryption.identity_file.
+    Without BACKUP the newest one of each registry. What is encrypted is only unpacked with encryption.identity_file.
     """
     if every and backup_reference:
         raise UsageError("give a backup or --all, not both")
+    if backup_reference not in (None, "latest") and len(invocation.registries) > 1:
+        raise UsageError("a backup is of one registry", hint="choose it with --registry")
     storage = configured_storage(invocation.settings)
-    name, identities = invocation.registry.name, read_identities(invocation.settings.encryption.identity_file)
-    reports: list[CheckReport] = []
-    with invocation.progress() as progress:
-        if every:
-            listed = [each for each in list_backups(storage, name) if each.state != "unfinished"]
-            for each in listed:
-                if each.manifest is None:
-                    reports.append(CheckReport(each.id, 0, 0, each.problems))
-                else:
-                    reports.append(check_backup(storage, each.manifest, identities=identities, progress=progress))
-        else:
-            manifest = find(storage, name, backup_reference or "latest")
-            reports.append(check_backup(storage, manifest, identities=identities, progress=progress))
-    damaged = [report for report in reports if report.problems]
-    if damaged:
-        raise CorruptError(
-            "; ".join(f"backup {report.backup_id} is damaged: {', '.join(report.problems)}" for report in damaged),
-            hint="restore from another backup, and find out what changed the bucket",
-        )
+    identities = read_identities(invocation.settings.encryption.identity_file)
+
+    def look(registry: Registry) -> list[CheckReport]:
+        with invocation.progress() as progress:
+            if every:
+                return check_all(storage, registry.name, identities=identities, progress=progress)
+            manifest = find(storage, registry.name, backup_reference or "latest")
+            reports = [check_backup(storage, manifest, identities=identities, progress=progress)]
+        require_intact(reports)
+        return reports
+
+    outcomes = for_each_registry(invocation, look)
+    reports = [report for outcome in outcomes for report in outcome.result or ()]
+    failed = [{"registry": each.registry, "error": each.error} for each in outcomes if each.error]
     invocation.show(
-        {"storage": storage.url, "checked": reports},
+        {"storage": storage.url, "checked": [*reports, *failed]},
         *(
             f"backup {report.backup_id}: {report.files} files, {human_size(report.bytes)} read again, all as written"
             + ("" if report.looked_inside else "; encrypted, and not opened: no identity is configured")
             for report in reports
         ),
-        "" if reports else f"no backups of {name} in {storage.url}",
+        "" if reports or failed else f"no backups in {storage.url}",
     )

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from io import StringIO
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -16,11 +17,15 @@ _UNLIMITED = 100_000
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str]) -> str:
-    """Draw a table: folded to the width of a terminal, without a limit in a pipe; nothing is cut off."""
+    """Draw a table: folded to the width of a terminal, without a limit in a pipe; nothing is cut off.
+
+    The first column names the row, and stays on one line: names are copied from it.
+    """
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, collapse_padding=True)
+    for number, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(one_line("" if cell is None else str(cell))) for cell in row))
     canvas = StringIO()
