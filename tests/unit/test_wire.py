@@ -13,11 +13,12 @@ import pymysql
 import pytest
 from pymysql.constants import CLIENT
 
-from opskit.errors import DeniedError, UnavailableError
+from opskit.errors import DeniedError, OpskitError, UnavailableError
+from opskit.memory import OVERSIZED_BYTES
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, execute
 from opskit.mysql.encode import RowEncoder
-from tests.fuzz.encoder_program import packets
+from tests.fuzz.encoder_program import CONTINUED, packets
 
 OK = b"\0\0\0\2\0\0\0"
 EOF = b"\xfe\0\0\2\0"
@@ -48,9 +49,11 @@ class Server:
         self.stream = end.makefile("rb")
         self.answers = iter(answers)
         self.login = b""
+        self.longest = b""
+        self.sequence = 0
 
-    def say(self, payloads: list[bytes], sequence: int) -> None:
-        for number, payload in enumerate(payloads, sequence):
+    def say(self, *payloads: bytes) -> None:
+        for number, payload in enumerate(payloads, self.sequence):
             if payload is HANG_UP:
                 self.end.shutdown(socket.SHUT_RDWR)
                 return
@@ -59,18 +62,21 @@ class Server:
 
     def heard(self) -> bytes:
         header = self.stream.read(4)
-        return self.stream.read(int.from_bytes(header[:3], "little"))
+        length, self.sequence = int.from_bytes(header[:3], "little"), int.from_bytes(header[3:], "little") + 1
+        payload = self.stream.read(length)
+        return payload + self.heard() if length == CONTINUED else payload
 
     def serve(self) -> None:
         with self.end, self.stream, suppress(OSError):
-            self.say([GREETING], 0)
+            self.say(GREETING)
             self.login = self.heard()
-            self.say([OK], 2)
+            self.say(OK)
             while asked := self.heard():
+                self.longest = max(self.longest, asked, key=len)
                 if asked == b"\x03" + SELECT.encode():
-                    self.say(next(self.answers), 1)
+                    self.say(*next(self.answers))
                 else:
-                    self.say([OK], 1)
+                    self.say(OK)
 
 
 @contextmanager
@@ -148,6 +154,42 @@ def test_an_error_at_any_place_of_a_result_raises(answer: list[bytes], error: ty
 def test_a_connection_that_ends_in_the_middle_raises() -> None:
     with talking([*HEAD, b"\x011\x01x", HANG_UP]) as (connection, _), pytest.raises(UnavailableError):
         read(connection)
+
+
+HUGE = b"\x011\xfe" + (3 * OVERSIZED_BYTES).to_bytes(8, "little") + b"x" * (3 * OVERSIZED_BYTES)
+
+
+def in_threads(*connections: Connection) -> list[int]:
+    """Read from all of them at once; return how much SQL each gave."""
+    lengths: list[int] = []
+    threads = [threading.Thread(target=lambda of=each: lengths.append(len(read(of)[0]))) for each in connections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(lengths)
+
+
+def test_two_readers_of_huge_rows_take_turns_and_both_end() -> None:
+    with talking([*HEAD, HUGE, EOF]) as (one, _), talking([*HEAD, HUGE, HUGE, EOF]) as (other, _):
+        lengths = in_threads(one, other)
+    assert [length // len(HUGE) for length in lengths] == [1, 2]
+
+
+def test_a_reader_that_fails_within_a_huge_row_lets_others_have_theirs() -> None:
+    with talking([*HEAD, HUGE[:-1]]) as (broken, _), talking([*HEAD, HUGE, EOF]) as (other, _):
+        with pytest.raises(OpskitError, match="in the middle"):
+            read(broken)
+        assert [length // len(HUGE) for length in in_threads(other)] == [1]
+
+
+@pytest.mark.parametrize("size", [CONTINUED - 1, CONTINUED, 2 * CONTINUED + 10])
+def test_statements_of_any_length_are_sent_whole(size: int) -> None:
+    statement = b"INSERT" + b"x" * (size - 7)  # and the byte that says that it is a query
+    with talking() as (connection, server):
+        wire.send(connection, statement)
+        execute(connection, "SET @a = 1")
+        assert server.longest == b"\x03" + statement
 
 
 def test_severing_wakes_a_reader_that_waits() -> None:
