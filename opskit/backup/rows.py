@@ -17,7 +17,7 @@ from opskit.mysql.schema import Table, changed_by_reparsing, read_table, reparse
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.snapshot import Snapshot, Worker
 from opskit.progress import Progress
-from opskit.registry.integrity import REFERENCES, count_dangling
+from opskit.registry.integrity import count_dangling
 from opskit.workers import Stop, run
 
 # A chunk is loaded in one transaction, and 8 MB was measured to load fastest.
@@ -31,7 +31,6 @@ class TableRead:
     table: Table
     number: int
     stem: str
-    tasks_left: int = -1  # not planned yet
     rows: int = 0
     digest: int = 0
     sql_bytes: int = 0
@@ -83,24 +82,20 @@ class RowsJob:
         free = [read for read in reversed(self.reads) if read.table.transactional]
         run(self._plan(locked), self.snapshot.workers, _call, stop)
         self.snapshot.release_lock()
-        tasks = self._plan(free)
-        for read in self._referring():
-            read.tasks_left += 1
-        # First, because until it is done the locks of these tables cannot be given back.
-        run([self._count_dangling, *tasks], self.snapshot.workers, _call, stop, idle=self._release_all)
+        # References are counted first, while the worker that does it still holds every table.
+        run([self._count_dangling, *self._plan(free)], self.snapshot.workers, _call, stop, idle=self._release_all)
 
     def _plan(self, reads: list[TableRead]) -> list[Callable[[Worker], None]]:
         tasks: list[Callable[[Worker], None]] = []
         for read in reads:
             ranges = split(self.snapshot.workers[0].connection, read.table)
-            read.tasks_left = len(ranges)
             tasks += [partial(self._read_range, read, each) for each in ranges]
             if self.server_checksum:
-                read.tasks_left += 1
                 tasks.append(partial(self._checksum, read))
         return tasks
 
     def _read_range(self, read: TableRead, key_range: Range, worker: Worker) -> None:
+        self._release_later(worker, read)
         table = read.table
         encoder = RowEncoder(table.kinds, table.insert_into)
         columns = ", ".join(column.expression for column in table.columns)
@@ -124,7 +119,6 @@ class RowsJob:
             read.rows += encoder.rows
             read.sql_bytes += encoder.sql_bytes
             read.digest = (read.digest + encoder.digest) % 2**64
-        self._done(worker, [read])
 
     def _paced(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -132,25 +126,19 @@ class RowsJob:
             yield piece
 
     def _checksum(self, read: TableRead, worker: Worker) -> None:
+        self._release_later(worker, read)
         checksum = execute(worker.connection, f"CHECKSUM TABLE {quote(read.table.name)}")[0][1]
         read.checksum = int(checksum) if checksum is not None else None
-        self._done(worker, [read])
 
     def _count_dangling(self, worker: Worker) -> None:
         self.dangling = count_dangling(worker.connection, frozenset(self.snapshot.tables))
-        self._done(worker, self._referring())
 
-    def _referring(self) -> list[TableRead]:
-        named = {name for reference in REFERENCES for name in (reference.table, reference.parent)}
-        return [read for read in self.reads if read.table.transactional and read.table.name in named]
+    def _release_later(self, worker: Worker, read: TableRead) -> None:
+        """Give back the worker's locks on the tables after this one.
 
-    def _done(self, worker: Worker, reads: list[TableRead]) -> None:
-        """Give back the worker's locks on the tables that nobody reads any more."""
-        with self.writer.lock:
-            for read in reads:
-                read.tasks_left -= 1
-            unfinished = [read.number for read in self.reads if read.tasks_left != 0]
-        self.snapshot.release_tables(worker, max(unfinished) + 1 if unfinished else 0)
+        Tasks are handed out in the reverse order of the touch: who has one of this table gets none of those.
+        """
+        self.snapshot.release_tables(worker, read.number + 1)
 
     def _release_all(self, worker: Worker) -> None:
         self.snapshot.release_tables(worker, 0)

@@ -5,6 +5,7 @@ import re
 from opskit.mysql.connection import Connection, execute
 
 _GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>.+?) TO ")
+_REVOKE = re.compile(r"REVOKE (?P<privileges>.+?) ON (?P<scope>.+?) FROM ")
 # Without one of these a kind of program does not show in information_schema at all.
 _SHOWS = {
     "triggers": {"TRIGGER"},
@@ -17,17 +18,22 @@ _SHOWS = {
 def current_user(connection: Connection) -> str:
     """Return the account that the server took this login for, quoted as GRANT wants it."""
     user, _, host = str(execute(connection, "SELECT CURRENT_USER()")[0][0]).rpartition("@")
-    return f"'{user}'@'{host}'"
+    return "@".join("'" + part.replace("\\", "\\\\").replace("'", "''") + "'" for part in (user, host))
 
 
 def granted(connection: Connection, database: str) -> set[str]:
     """Return the privileges on the whole database, from the account's own grants and its active roles."""
     privileges: set[str] = set()
     for (line,) in execute(connection, "SHOW GRANTS FOR CURRENT_USER()"):
-        grant = _GRANT.match(str(line))
-        if grant and _covers(grant["scope"], database):
-            privileges |= {name.strip().upper() for name in grant["privileges"].split(",")}
+        if (grant := _GRANT.match(str(line))) and _covers(grant["scope"], database):
+            privileges |= _names(grant)
+        if (revoke := _REVOKE.match(str(line))) and _covers(revoke["scope"], database):
+            privileges -= _names(revoke)  # a partial revoke, which stands after what it takes from
     return privileges
+
+
+def _names(line: re.Match[str]) -> set[str]:
+    return {name.strip().upper() for name in line["privileges"].split(",")}
 
 
 def _covers(scope: str, database: str) -> bool:

@@ -6,11 +6,16 @@ from contextlib import contextmanager
 
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Connection, execute, quote
+from opskit.mysql.grants import current_user
 from opskit.mysql.program_text import DEFINER, HEADS, Program, ProgramKind, reads_alike, unquoted
 
 _ROUTINES = (
     "SELECT routine_type, routine_name, definer FROM information_schema.routines WHERE routine_schema = %s"
     " ORDER BY routine_type, routine_name"
+)
+_HIDDEN = (
+    "SELECT routine_type, routine_name FROM information_schema.routines"
+    " WHERE routine_schema = %s AND routine_definition IS NULL ORDER BY routine_type, routine_name"
 )
 _EVENTS = (
     "SELECT event_name, definer, status FROM information_schema.events WHERE event_schema = %s ORDER BY event_name"
@@ -35,6 +40,7 @@ def read_programs(connection: Connection, database: str, *, skip_routines: bool 
     """
     programs = []
     if not skip_routines:
+        _require_bodies(connection, database)
         for kind, name, _ in execute(connection, _ROUTINES, [database]):
             if kind not in ("PROCEDURE", "FUNCTION"):
                 raise ConfigurationError(f"{kind.lower()} {name!r} cannot be saved")
@@ -47,6 +53,16 @@ def read_programs(connection: Connection, database: str, *, skip_routines: bool 
     ]
     programs += [_read(connection, "event", name) for name, _, _ in execute(connection, _EVENTS, [database])]
     return programs
+
+
+def _require_bodies(connection: Connection, database: str) -> None:
+    """Raise one error that names every routine whose body this user may not see."""
+    if hidden := [f"{kind.lower()} {name!r}" for kind, name in execute(connection, _HIDDEN, [database])]:
+        raise ConfigurationError(
+            f"this user may not see the body of {', '.join(hidden)}: what is hidden cannot be saved",
+            hint=f"run as an administrator: GRANT SHOW_ROUTINE ON *.* TO {current_user(connection)};"
+            " or leave routines out with --skip-routines",
+        )
 
 
 def _read_view(connection: Connection, database: str, name: str) -> Program:

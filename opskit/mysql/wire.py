@@ -7,8 +7,11 @@ a result is read to its end, and the client asks for no DEPRECATE_EOF, so that a
 """
 
 import contextlib
+import os
 import socket
+import struct
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -71,10 +74,17 @@ def send(connection: Connection, statement: bytes) -> int:
 
 
 def sever(connection: Connection) -> None:
-    """Cut the connection whatever another thread is doing with it: that thread's read raises at once."""
+    """Cut the connection whatever another thread is doing with it: that thread's read raises at once.
+
+    The server learns it at once too, even in the middle of a long answer, and gives back every lock.
+    """
     private: Any = connection
     held = private._sock
     if held is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), Path(os.devnull).open("rb") as nothing:
             # Closing alone does not wake a blocked recv; and SSLSocket.shutdown would first change its state.
             socket.socket.shutdown(held, socket.SHUT_RDWR)
+            # Only a reset stops a server that is sending, and only closing sends one. The number stays taken, so that
+            # the other thread cannot meet a stranger's file under it.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.dup2(nothing.fileno(), held.fileno())

@@ -54,6 +54,13 @@ def test_documented_defaults_are_those_in_force() -> None:
         assert str(effective[section][key]).lower() == default.lower(), f"{section}.{key}"
 
 
+def test_every_fault_names_a_test() -> None:
+    faults = (PROJECT / "docs" / "faults.md").read_text()
+    rows = re.findall(r"^\| (?!fault \|).*$", faults, re.MULTILINE)
+    assert rows
+    assert [row for row in rows if not re.search(r"\| `test_\w+`(, `test_\w+`)* \|$", row)] == []
+
+
 def test_every_test_that_the_faults_name_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", (PROJECT / "docs" / "faults.md").read_text()))
     there = {

@@ -20,6 +20,13 @@ def tables(mysql: Server, database: str) -> str:
 
 
 @pytest.fixture
+def mariadb_tables(mariadb: Server, mariadb_database: str) -> str:
+    """The same on MariaDB."""
+    make_tables(mariadb, mariadb_database)
+    return mariadb_database
+
+
+@pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     (tmp_path / "backups").mkdir()
     return DirectoryStorage(tmp_path / "backups")

@@ -18,7 +18,7 @@ from opskit.storage import Storage
 from sandbox.server import Account, Server
 from tests.endpoints import endpoint
 from tests.faulty import FaultyStorage
-from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
+from tests.mysql_wire import PATIENCE_SECONDS, Hold, MySQLWire
 
 REGISTRY = "registry"
 # What KILL QUERY, KILL CONNECTION and slow readers meet in the middle: more than sockets buffer.
@@ -75,13 +75,21 @@ class HeldStorage(FaultyStorage):
             self._released.wait(PATIENCE_SECONDS)
         return super().put(key, body, if_absent=if_absent)
 
-    def wait(self) -> None:
-        """Return when somebody stands here."""
-        assert self._reached.wait(PATIENCE_SECONDS), f"nobody came to {self._part}"
+    @property
+    def reached(self) -> bool:
+        """Whether somebody stands here, or has stood."""
+        return self._reached.is_set()
 
     def release(self) -> None:
         """Let the object be stored."""
         self._released.set()
+
+
+def arrive(backup: Future[Manifest], at: Hold | HeldStorage) -> None:
+    """Return when the backup has come so far; raise its error if it never will."""
+    until(lambda: at.reached or backup.done(), "the backup has come so far")
+    if not at.reached:
+        raise AssertionError from backup.exception()
 
 
 def failure(backup: Future[Manifest]) -> OpskitError:

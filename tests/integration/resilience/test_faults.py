@@ -16,6 +16,7 @@ from tests.faulty import FaultyStorage
 from tests.integration.resilience.running import (
     REGISTRY,
     HeldStorage,
+    arrive,
     backup_of,
     failure,
     make_tables,
@@ -39,7 +40,7 @@ def test_killed_reader_leaves_no_backup(
 ) -> None:
     held = HeldStorage(storage, ".big.00001.")
     with backup_of(replace(endpoint(mysql), tls_mode=tls), tables, held) as backup:
-        held.wait()
+        arrive(backup, held)
         (session,) = sessions(mysql, info=ROWS_OF_BIG)
         mysql.execute(f"{kill} {session}")
         held.release()
@@ -56,7 +57,7 @@ def test_server_that_goes_away_leaves_no_backup(
     make_tables(server, "registry")
     held = HeldStorage(storage, ".big.00001.")
     with backup_of(endpoint(server), "registry", held) as backup:
-        held.wait()
+        arrive(backup, held)
         server.stop(end)
         held.release()
         assert failure(backup).exit_code == 69
@@ -70,7 +71,7 @@ def test_frozen_server_is_left_when_the_time_is_up(own_mysql: Callable[..., OwnS
     with mysql_wire(server.port) as wire:
         hold = wire.hold(ROWS_OF_BIG, answer_bytes=MEGABYTE)
         with backup_of(through(wire, server), "registry", storage, Options(max_duration_seconds=2)) as backup:
-            hold.wait()
+            arrive(backup, hold)
             server.pause()
             hold.release()
             error = failure(backup)

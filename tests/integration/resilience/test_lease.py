@@ -17,6 +17,7 @@ from sandbox.server import Account, Server
 from tests.endpoints import endpoint
 from tests.integration.resilience.running import (
     REGISTRY,
+    arrive,
     backup_of,
     failure,
     manifests,
@@ -105,7 +106,7 @@ def test_backup_without_its_lease_is_not_committed(
 ) -> None:
     hold = wire.hold(ROWS_OF_BIG)
     with backup_of(through(wire, mysql), tables, storage) as backup:
-        hold.wait()
+        arrive(backup, hold)
         mysql.execute(f"KILL {holder(mysql, tables)}")
         hold.release()
         error = failure(backup)
@@ -118,7 +119,7 @@ def test_second_backup_is_told_to_try_later_and_the_first_goes_on(
 ) -> None:
     hold = wire.hold(ROWS_OF_BIG)
     with backup_of(through(wire, mysql), tables, storage) as backup:
-        hold.wait()
+        arrive(backup, hold)
         with pytest.raises(BusyError) as caught:
             create_backup(endpoint(mysql), tables, storage, REGISTRY)
         hold.release()
@@ -130,7 +131,7 @@ def test_second_backup_is_told_to_try_later_and_the_first_goes_on(
 def test_second_backup_waits_when_told(mysql: Server, tables: str, storage: Storage, wire: MySQLWire) -> None:
     hold = wire.hold(ROWS_OF_BIG)
     with backup_of(through(wire, mysql), tables, storage) as first:
-        hold.wait()
+        arrive(first, hold)
         with backup_of(endpoint(mysql), tables, storage, Options(lease_wait_seconds=PATIENCE_SECONDS)) as second:
             assert not second.done()
             hold.release()

@@ -8,6 +8,7 @@ from opskit.mysql.snapshot import Level
 from opskit.storage import Storage
 from sandbox.server import Server
 from tests.integration.resilience.running import (
+    arrive,
     backup_of,
     failure,
     manifests,
@@ -80,7 +81,7 @@ def test_change_before_the_touch_is_saved(
 ) -> None:
     hold = wire.hold(r"^SAVEPOINT opskit_0")  # the list of tables was read, none was touched
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
-        hold.wait()
+        arrive(backup, hold)
         mysql.execute(f"USE `{tables}`", CHANGES[change])
         hold.release()
         manifest = backup.result()
@@ -94,7 +95,7 @@ def test_change_between_touch_and_lock_goes_first(
 ) -> None:
     hold = wire.hold(LOCK[level])
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
-        hold.wait()
+        arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
         until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
         hold.release()
@@ -110,7 +111,7 @@ def test_change_between_lock_and_view_comes_after(
 ) -> None:
     hold = wire.hold(VIEW, at=1)
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
-        hold.wait()
+        arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
         until(lambda: stands(mysql, CHANGES[change]), "the change waits")
         hold.release()
@@ -133,7 +134,7 @@ def test_change_while_rows_are_read_comes_after(
 ) -> None:
     hold = wire.hold(r"^SELECT .* FROM `small`$")
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level, workers=1)) as backup:
-        hold.wait()
+        arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
         until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
         hold.release()
@@ -147,7 +148,7 @@ def test_backup_gives_way_when_tables_never_stay(mysql: Server, tables: str, sto
     names = ["small", "renamed"]
     with backup_of(through(wire, mysql), tables, storage, Options(workers=1)) as backup:
         for hold in holds:
-            hold.wait()
+            arrive(backup, hold)
             mysql.execute(f"RENAME TABLE `{tables}`.`{names[0]}` TO `{tables}`.`{names[1]}`")
             names.reverse()
             hold.release()
