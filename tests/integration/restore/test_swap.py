@@ -22,7 +22,7 @@ from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
-from tests.conftest import accounts, fresh_database
+from tests.conftest import accounts, fresh_database, like
 from tests.endpoints import endpoint
 from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import beside, content, quoted
@@ -272,6 +272,41 @@ def test_without_a_table_in_the_former_database_there_is_nothing_to_go_back_to(
         rollback(source, database, empty)
 
 
+def test_foreign_keys_within_the_database_move_with_their_tables(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage
+) -> None:
+    mysql.execute(
+        f"CREATE TABLE `{database}`.parent (id INT PRIMARY KEY, up INT,"
+        " CONSTRAINT own FOREIGN KEY (up) REFERENCES parent (id))",
+        f"CREATE TABLE `{database}`.child (id INT PRIMARY KEY, CONSTRAINT theirs FOREIGN KEY (id)"
+        f" REFERENCES `{database}`.parent (id) ON DELETE CASCADE)",
+        f"INSERT INTO `{database}`.parent VALUES (1, NULL), (2, 1)",
+        f"INSERT INTO `{database}`.child VALUES (1), (2)",
+    )
+    manifest = create_backup(source, database, storage, REGISTRY)
+    saved = content(mysql, database)
+    report = restore_and_swap(source, source, database, storage, manifest)
+    pairs = (
+        "SELECT constraint_schema, table_name, constraint_name, unique_constraint_schema, referenced_table_name"
+        f" FROM information_schema.referential_constraints WHERE constraint_schema LIKE '{like(database)}%'"
+        " ORDER BY constraint_schema, table_name"
+    )
+    former = report.settled.exchange.outgoing
+    assert mysql.execute(pairs) == tuple(
+        (schema, *rest)
+        for schema in (database, former)
+        for rest in (("child", "theirs", schema, "parent"), ("parent", "own", schema, "parent"))
+    )
+    mysql.execute(f"DELETE FROM `{database}`.parent WHERE id = 2")
+    assert mysql.execute(f"SELECT id FROM `{database}`.child") == ((1,),)
+    assert content(mysql, former) == saved
+    rollback(source, database)
+    assert content(mysql, database) == saved
+    assert {(row[0], row[3]) for row in mysql.execute(pairs)} == {
+        (name, name) for name in (database, *beside(mysql, database))
+    }
+
+
 NAMES = ["per%sent_ages", 'it\'s `a` "ba\\d" näme', "x" * 64]
 
 
@@ -374,6 +409,24 @@ def test_staging_user_is_told_the_grant_that_a_rename_needs_and_succeeds_with_it
     assert content(mysql, database) == saved
     rollback(staging, database)
     assert content(mysql, database) == damaged
+
+
+def test_trigger_that_the_user_may_not_see_is_refused_by_the_rename_itself(
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    manifest: Manifest,
+    mysql_user: Callable[..., Account],
+) -> None:
+    pattern = like(database)
+    account = mysql_user(rf"ALL ON `{pattern}\_opskit\_%`.*", f"SELECT, INSERT, CREATE, ALTER, DROP ON `{pattern}`.*")
+    mysql.execute(f"CREATE TRIGGER `{database}`.fires BEFORE INSERT ON `{database}`.Artifact FOR EACH ROW SET @x = 1")
+    live = content(mysql, database)
+    with pytest.raises(RefusedError) as caught:
+        restore_and_swap(endpoint(mysql, account), source, database, storage, manifest, safety_backup=None)
+    assert str(caught.value.hint).endswith(UNTOUCHED)
+    assert (content(mysql, database), beside(mysql, database, "before%")) == (live, [])
 
 
 def test_lower_privilege_than_told_is_refused_before_anything_is_staged(
