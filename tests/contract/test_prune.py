@@ -212,8 +212,8 @@ def test_what_a_killed_reader_left_ends_after_an_hour(directory: Storage) -> Non
     ids = write_days(directory, "reg", 3)
     reader = held(directory, "reg", ids[2], "restore")
     reader.__enter__()
-    assert run(FaultyStorage(directory, later=timedelta(minutes=59))).removed == []
-    assert run(FaultyStorage(directory, later=timedelta(minutes=61))).removed == [ids[2]]
+    assert run(FaultyStorage(directory, later=timedelta(minutes=50))).removed == []
+    assert run(FaultyStorage(directory, later=timedelta(minutes=70))).removed == [ids[2]]
     reader.__exit__(None, None, None)
     assert keys(directory) == keys_of("reg", ids[:2])
 
@@ -304,6 +304,19 @@ def test_backup_that_does_not_exist_cannot_be_held(directory: Storage, what: Cal
     with pytest.raises(NotFoundError, match=missing):
         what(directory, "reg", missing)
     assert not [key for key in keys(directory) if missing in key]
+
+
+def test_two_prunes_at_once(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 5)
+    reports: list[PruneReport] = []
+
+    def somebody_else() -> Iterator[None]:
+        reports.append(run(directory))
+        yield
+
+    reports.append(run(Between(directory, somebody_else(), iter(()))))
+    assert not [failure for report in reports for failure in report.failures]
+    assert keys(directory) == keys_of("reg", ids[:2])
 
 
 # Debris
