@@ -21,6 +21,6 @@ from opskit.storage.s3_client import connect_s3
     ],
 )
 def test_time_is_read_as_botocore_reads_it(text: str | float) -> None:
-    client = connect_s3(endpoint_url="http://127.0.0.1:9", region="us-east-1")
+    client = connect_s3(endpoint_url="http://127.0.0.1:1", region="us-east-1")
     read = client._response_parser._timestamp_parser  # type: ignore[attr-defined] # what listings are read with
     assert read(text) == parse_timestamp(text)  # type: ignore[arg-type] # numbers too

@@ -118,7 +118,7 @@ def test_more_unreachable_than_allowed_is_no_success(opskit: Opskit, allowed: st
     ended = opskit(
         "artifacts",
         "verify",
-        OPSKIT_ARTIFACTS__STORES__0__ENDPOINT="http://127.0.0.1:9",
+        OPSKIT_ARTIFACTS__STORES__0__ENDPOINT="http://127.0.0.1:1",
         OPSKIT_ARTIFACTS__MAX_UNKNOWN=allowed,
     )
     assert ended.returncode == code, ended.stderr

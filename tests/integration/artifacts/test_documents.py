@@ -85,8 +85,8 @@ def test_redirects_between_configured_hosts_are_followed_but_not_without_end(wir
 
 
 def test_server_that_does_not_answer_is_unreachable() -> None:
-    hosts = Hosts([Host("http://127.0.0.1:9")], attempts=1)
-    assert said(Places(hosts=hosts), "http://127.0.0.1:9/x").verdict == "unreachable"
+    hosts = Hosts([Host("http://127.0.0.1:1")], attempts=1)
+    assert said(Places(hosts=hosts), "http://127.0.0.1:1/x").verdict == "unreachable"
 
 
 def test_image_is_asked_for_by_its_manifest_with_a_token(wire: Wire) -> None:

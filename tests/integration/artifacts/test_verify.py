@@ -140,7 +140,7 @@ def test_intelligent_tiering_is_asked_for_with_deep_only(moto: S3Server, bucket:
 
 
 def test_endpoint_that_is_down_says_nothing_of_any_artifact(moto: S3Server) -> None:
-    store = store_of(moto, endpoint="http://127.0.0.1:9")
+    store = store_of(moto, endpoint="http://127.0.0.1:1")
     assert verdicts(store, "s3://models/a", "s3://models/b", "s3://other/c") == ["unreachable"] * 3
 
 
@@ -289,7 +289,7 @@ def test_environment_says_neither_proxy_nor_endpoint(
 ) -> None:
     put(moto, bucket, "a")
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert verdicts(store_of(moto), f"s3://{bucket}/a") == ["present"]
 
 
