@@ -7,7 +7,7 @@ This one runs in a process of its own: `python -m benchmarks.listing_server KEYS
 import asyncio
 import sys
 from bisect import bisect_right
-from urllib.parse import SplitResult, parse_qs, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 _MODIFIED = "2026-01-01T00:00:00.000Z"
 _HEAD = 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nETag: "0"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n'
@@ -47,7 +47,7 @@ class ListingServer:
         page = self._names[start : start + limit + 1]
         page = [name for name in page if name.startswith(prefix)]
         listed = "".join(
-            f"<Contents><Key>{quote(name)}</Key><LastModified>{_MODIFIED}</LastModified><ETag>&quot;0&quot;</ETag>"
+            f"<Contents><Key>{name}</Key><LastModified>{_MODIFIED}</LastModified><ETag>&quot;0&quot;</ETag>"
             "<Size>7</Size><StorageClass>STANDARD</StorageClass></Contents>"
             for name in page[:limit]
         )

@@ -58,10 +58,7 @@ def judge(
     if not isinstance(answer, Stored):
         return Finding("missing", "it went while it was looked at")
     folder = proof if isinstance(proof, Folder) else None
-    fingerprint = fingerprint_of(answer)
-    if folder is not None:
-        known = folder.fingerprint
-        fingerprint = known if known and known.scope == "whole" else fingerprint_of(answer, "first")
+    fingerprint = folder.fingerprint(answer) if folder else fingerprint_of(answer)
     if archived := _archived(bucket, folder.archived if folder and folder.archived else [answer.key] * answer.archived):
         return Finding("archived-tier", archived, fingerprint)
     if not layout:

@@ -103,7 +103,7 @@ def _folder(below: Folder, path: str, format_name: str, *, layout: bool) -> Find
     if below.first is None:
         return Finding("empty", "no file in the folder has any bytes")
     failures, warnings = judge_layout(format_name, path, below.files, single=False) if layout else ((), ())
-    return Finding("present", "", below.fingerprint, failures, warnings)
+    return Finding("present", "", below.fingerprint(below.first), failures, warnings)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from opskit.artifacts.bucket import Stored
 from opskit.artifacts.verdict import Fingerprint
@@ -50,20 +51,17 @@ class Folder:
         """Whether nothing that follows would change what is said of it."""
         return self.first is not None and (not self.whole or self.too_large)
 
-    @property
-    def fingerprint(self) -> Fingerprint | None:
-        """What the folder is known by; None if nothing in it is live."""
-        if self.first is None:
-            return None
-        if self._digest is not None and not self.too_large:
-            return Fingerprint("whole", self._digest.hexdigest()[:32], self.size, len(self.files), self.modified)
-        return fingerprint_of(self.first, "first")
+    def fingerprint(self, first: Stored) -> Fingerprint:
+        """Return what the folder is known by: all of it where it was read to its end, else its first live object."""
+        if self._digest is None or self.too_large:
+            return fingerprint_of(first, "first")
+        return Fingerprint("whole", self._digest.hexdigest()[:32], self.size, len(self.files), self.modified)
 
 
-def fingerprint_of(stored: Stored, scope: str = "object") -> Fingerprint:
+def fingerprint_of(stored: Stored, scope: Literal["object", "first"] = "object") -> Fingerprint:
     """Return what one object is known by."""
     return Fingerprint(
-        "first" if scope == "first" else "object",
+        scope,
         stored.etag,
         stored.size,
         1,

@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from heapq import merge
 from typing import Final, NamedTuple
 
 import xxhash
@@ -11,7 +12,10 @@ import xxhash
 from opskit.artifacts.report import Record
 from opskit.artifacts.verdict import GONE, VERDICTS
 
-_INDEX_BITS: Final = 40
+# Ids are INT in the database.
+_INDEX_BITS: Final = 32
+_INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
+_SORTED_AT_ONCE: Final = 50_000
 
 
 class _Entry(NamedTuple):
@@ -29,18 +33,19 @@ class Former:
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        order: list[int] = []
-        self._verdicts, self._since = array("B"), array("q")
+        packed = array("Q")
+        self._verdicts, self._since = array("B"), array("I")
         self._pointers, self._baselines = array("Q"), array("Q")
         for index, record in enumerate(records):
-            order.append(int(record["artifact_id"]) << _INDEX_BITS | index)
+            packed.append(int(record["artifact_id"]) << _INDEX_BITS | index)
             self._verdicts.append(VERDICTS.index(record["verdict"]))
             self._since.append(int(datetime.fromisoformat(record["since"]).timestamp()))
             self._pointers.append(_pointer(record))
             self._baselines.append(int(record["baseline"] or "0", 16))
-        order.sort()
-        self._ids = array("q", (each >> _INDEX_BITS for each in order))
-        self._order = array("q", (each & ((1 << _INDEX_BITS) - 1) for each in order))
+        self._ids, self._order = array("I"), array("I")
+        for each in _sorted(packed):
+            self._ids.append(each >> _INDEX_BITS)
+            self._order.append(each & _INDEX_MASK)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -53,6 +58,14 @@ class Former:
         index = self._order[position]
         verdict = VERDICTS[self._verdicts[index]]
         return _Entry(verdict, self._since[index], self._pointers[index], self._baselines[index])
+
+
+def _sorted(packed: "array[int]") -> Iterator[int]:
+    """Yield the numbers in order; as Python's own integers, all at once, they would take five times the memory."""
+    runs = [
+        array("Q", sorted(packed[start : start + _SORTED_AT_ONCE])) for start in range(0, len(packed), _SORTED_AT_ONCE)
+    ]
+    return merge(*runs)
 
 
 def compared(records: Iterable[Record], former: Former, now: datetime) -> Iterator[Record]:
