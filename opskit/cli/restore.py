@@ -19,8 +19,9 @@ from opskit.errors import UsageError
 from opskit.restore.rollback import cleanup as clean_up
 from opskit.restore.rollback import plan_rollback
 from opskit.restore.rollback import rollback as roll_back
-from opskit.restore.run import RestoreReport, additions
+from opskit.restore.run import RestoreReport
 from opskit.restore.run import restore as restore_backup
+from opskit.restore.space import additions
 from opskit.restore.swap import plan_swap, restore_and_swap
 from opskit.settings import Registry
 from opskit.wiring import (

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opskit.backup.manifest import Manifest
-from opskit.errors import ConfigurationError
+from opskit.errors import ConfigurationError, NoSpaceError
 from opskit.mysql.connection import Connection, execute, is_mariadb, scalar
 from opskit.mysql.create_table import CreateTable
+from opskit.restore.space import additions, has_binary_log, room
 
 # Beside the statement a packet holds the command byte; the server wants some room too.
 _PACKET_ROOM = 1024
@@ -20,19 +21,25 @@ class Problem:
 
     what: str
     mend: str
+    of_space: bool = False
 
 
 def preflight(connection: Connection, manifest: Manifest, tables: list[CreateTable]) -> None:
-    """Raise one `ConfigurationError` with every problem that the server's settings would cause."""
+    """Raise one `ConfigurationError` with every problem that the server would have.
+
+    It is a `NoSpaceError` where nothing but room is wanting.
+    """
     problems = [
         *_packet(connection, manifest),
         *_primary_keys(connection, tables),
         *_collations(connection, manifest, tables),
         *_engines(connection, manifest),
         *_letter_case(connection, manifest),
+        *_space(connection, manifest),
     ]
     if problems:
-        raise ConfigurationError(
+        kind = NoSpaceError if all(problem.of_space for problem in problems) else ConfigurationError
+        raise kind(
             "this server cannot take the backup: " + "; ".join(problem.what for problem in problems),
             hint="; ".join(dict.fromkeys(problem.mend for problem in problems)),
         )
@@ -96,4 +103,16 @@ def _letter_case(connection: Connection, manifest: Manifest) -> Iterator[Problem
         yield Problem(
             f"it folds the names of tables to lower case (lower_case_table_names), and there is {folded[0]!r}",
             "restore on a server with lower_case_table_names = 0",
+        )
+
+
+def _space(connection: Connection, manifest: Manifest) -> Iterator[Problem]:
+    free = room(connection)
+    added = additions(manifest)
+    wanted = added.data_bytes + (added.binlog_bytes if has_binary_log(connection) else 0)
+    if free is not None and wanted > free:
+        yield Problem(
+            f"it has {free:,} bytes free, and the restore adds about {wanted:,}",
+            "make room on the server",
+            of_space=True,
         )

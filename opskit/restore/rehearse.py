@@ -13,7 +13,8 @@ from opskit.mysql.connection import Connection, Endpoint, connect, execute, quot
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
-from opskit.restore.run import Options, additions, restore_under
+from opskit.restore.run import Options, restore_under
+from opskit.restore.space import additions
 from opskit.storage import Storage
 
 logger = logging.getLogger(__name__)

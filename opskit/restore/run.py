@@ -34,6 +34,7 @@ from opskit.restore.load import (
 )
 from opskit.restore.orphans import count_orphans
 from opskit.restore.preflight import largest_packet, preflight
+from opskit.restore.space import Additions, additions
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
@@ -71,23 +72,8 @@ class RestoreReport:
     orphans: dict[str, int]
     registry_problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    added: Additions
     artifacts: ArtifactCounts | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """How much a restore will add to the server, in bytes, as far as the source's own figures tell."""
-
-    data_bytes: int
-    binlog_bytes: int
-
-
-def additions(manifest: Manifest) -> Additions:
-    """Estimate from the source's table sizes and from the length of the statements."""
-    return Additions(
-        data_bytes=sum(table.data_bytes for table in manifest.tables),
-        binlog_bytes=sum(table.sql_bytes for table in manifest.tables),
-    )
 
 
 def restore(
@@ -257,6 +243,7 @@ def _report(
         names_source=tuple(f"{each.kind} {each.name}" for each in manifest.programs if each.names_database),
         orphans=orphans,
         registry_problems=tuple(problems),
+        added=additions(manifest),
         warnings=(
             *manifest.warnings,
             *(f"event {name!r}: its time has passed, and the server dropped it" for name in loaded.expired_events),

@@ -18,8 +18,9 @@ from opskit.restore.exchange import (
     require_exchangeable,
 )
 from opskit.restore.losses import newer_rows
-from opskit.restore.run import Additions, Options, RestoreReport, additions, restore_under
+from opskit.restore.run import Options, RestoreReport, restore_under
 from opskit.restore.settled import Settled, exchange_and_settle, fresh_target
+from opskit.restore.space import Additions, additions
 from opskit.restore.target import Generated
 from opskit.storage import Storage
 

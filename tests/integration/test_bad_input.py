@@ -227,3 +227,22 @@ def test_table_that_is_full_is_74_and_nothing_is_left(
     before = small.state()
     assert "is full" in complained(small.run("restore", "run", "latest"), 74)
     assert small.state() == before
+
+
+def test_server_that_tells_its_free_space_is_asked(own_mariadb: Callable[..., OwnServer], tmp_path: Path) -> None:
+    server = own_mariadb()
+    server.execute(
+        "INSTALL SONAME 'disks'", "CREATE DATABASE d", "CREATE TABLE d.t (a INT)", "INSERT INTO d.t VALUES (1)"
+    )
+    here = Place(server, "d", tmp_path / "backups")
+    url = f"{server.url}/d?tls=disabled"
+    assert here.run("backup", "create", OPSKIT_MYSQL_URL=url).returncode == 0
+    done = here.run("restore", "run", "latest", "--json", OPSKIT_MYSQL_URL=url)
+    assert json.loads(done.stdout)["added"]["data_bytes"] > 0
+    (path,) = here.storage.rglob("manifest.json")
+    manifest = json.loads(path.read_text())
+    manifest["tables"][0]["data_bytes"] = 2**60
+    path.write_text(json.dumps(manifest))
+    before = here.state()
+    assert "bytes free" in complained(here.run("restore", "run", "latest", OPSKIT_MYSQL_URL=url), 74)
+    assert here.state() == before
