@@ -151,8 +151,10 @@ def connect(context: str | None = None) -> KubernetesApi:
             kubernetes.config.load_incluster_config(client_configuration=configuration)
             namespace = _own_namespace()
         else:
-            kubernetes.config.load_kube_config(context=context, client_configuration=configuration)
-            _, active = kubernetes.config.list_kube_config_contexts()
+            # The library looks at KUBECONFIG as it is imported, and never again.
+            file = os.environ.get("KUBECONFIG") or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+            kubernetes.config.load_kube_config(file, context=context, client_configuration=configuration)
+            _, active = kubernetes.config.list_kube_config_contexts(file)
             namespace = active["context"].get("namespace", "default") if context is None else "default"
     except kubernetes.config.ConfigException as error:
         raise ConfigurationError(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.encryption import read_identities, read_recipients
 from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_keys
-from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
 from opskit.restore.run import Options as RestoreOptions
 from opskit.settings import Registry, Settings, Store
@@ -58,26 +57,13 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
     )
 
 
-def _refuse_what_is_not_built(settings: Settings) -> None:
-    """Whoever asks for encryption must not get plain text without a word."""
-    asked = {
-        "discover": settings.discover,
-    }
-    if wanted := [name for name, value in asked.items() if value]:
-        raise ConfigurationError(
-            f"this release cannot do what the configuration asks for: {', '.join(wanted)}",
-            hint="take these keys out, or wait for a release that has them",
-        )
-
-
 def configured_storage(settings: Settings) -> Storage:
-    """Open the storage that backups are in; `ConfigurationError` if it asks for what is not built yet."""
+    """Open the storage that backups are in."""
     return with_signatures(settings, every_storage(settings)[0])
 
 
 def every_storage(settings: Settings) -> tuple[Storage, ...]:
     """Open the storage that backups are in, and behind it those that they are copied to, all without signatures."""
-    _refuse_what_is_not_built(settings)
     return tuple(_open(store) for store in (settings.storage, *settings.storage.copies))
 
 

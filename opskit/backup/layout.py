@@ -6,6 +6,7 @@
     <database>.<table>.<00001…>.sql.zst
     <database>-schema-{post,views,triggers,events}.sql.zst
     rehearsals/*.json, holds/*.json         side files, never in the manifest
+    resource.json                           the same: the ModelRegistry resource, where one was discovered
 
 The manifest alone maps names to tables; this module says which names a table may have.
 """
@@ -22,6 +23,7 @@ MANIFEST_MAXIMUM_BYTES = 64 * 1024 * 1024
 SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
+RESOURCE = "resource.json"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 _FILE = re.compile(r"manifest\.json(\.sig)?|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json")
 _PLAIN = re.compile(r"[A-Za-z0-9_]")

@@ -21,6 +21,7 @@ from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.rehearse import rehearse
+from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
 from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.errors import UsageError
@@ -47,6 +48,7 @@ backup.add_command(rehearse)
 backup.add_command(prune)
 backup.add_command(hold)
 backup.add_command(release)
+backup.add_command(resource)
 
 
 @backup.command()
@@ -86,6 +88,8 @@ def create(
         with invocation.progress() as progress:
             source = database_endpoint(registry)
             made = create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
+            if settings.discover:
+                keep_resource(storage, made, invocation.discovery)
             return Saved(
                 made,
                 [

@@ -24,7 +24,7 @@ def check(invocation: Invocation) -> None:
 
     Files that it names must be readable. Nothing is connected to.
     """
-    settings = invocation.settings
+    settings = invocation.configured
     if problems := list(unreadable_files(settings)):
         raise ConfigurationError("\n  ".join(["the configuration names files that cannot be read:", *problems]))
     chosen = "default" if settings.storage_is_default else "configured"

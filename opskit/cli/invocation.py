@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from opskit.errors import UsageError
 from opskit.progress import Progress
 
 if TYPE_CHECKING:
+    from opskit.registry.discovery import Discovery
     from opskit.settings import Registry, Settings
 
 logger = logging.getLogger(__name__)
@@ -35,16 +37,43 @@ class Invocation:
     registry_names: tuple[str, ...] = ()
     codes: list[int] = field(default_factory=list)
     document: str | None = None
+    _folder: TemporaryDirectory[str] | None = None
 
     @cached_property
-    def settings(self) -> "Settings":
-        """The configuration, loaded when it is first asked for."""
+    def configured(self) -> "Settings":
+        """The configuration as it is written, loaded when it is first asked for."""
         from opskit.settings import load_settings  # noqa: PLC0415 - pydantic takes 100 ms: `--help` needs no settings
 
         settings = load_settings(self.config, os.environ, mysql_url=self.mysql_url, storage_url=self.storage_url)
         if settings.storage_is_default:
             logger.warning("no storage is configured: backups are in %s", settings.storage.url)
         return settings
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The configuration, with the registries that it says to discover."""
+        if self.configured.discover is None:
+            return self.configured
+        from opskit.registry.discovery import with_found  # noqa: PLC0415 - the library `kubernetes` takes half a second
+
+        chosen = self.registry_names
+        for name, error in self.discovery.unreadable:
+            if not chosen or name in chosen:
+                self.codes.append(error.exit_code)
+        return with_found(self.configured, self.discovery)
+
+    @cached_property
+    def discovery(self) -> "Discovery":
+        """What the cluster's ModelRegistry resources tell; nothing where they are not to be read."""
+        from opskit.kubernetes_api import connect  # noqa: PLC0415 - the same
+        from opskit.registry.discovery import Discovery, discover  # noqa: PLC0415 - the same
+
+        where = self.configured.discover
+        if where is None:
+            return Discovery()
+        # Removed when the run ends, with the certificates in it.
+        self._folder = TemporaryDirectory(prefix="opskit-")
+        return discover(connect(), where, Path(self._folder.name))
 
     @property
     def registries(self) -> tuple["Registry", ...]:

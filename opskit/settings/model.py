@@ -53,9 +53,11 @@ class Registry(Section):
 
 
 class Discover(Section):
-    """Where ModelRegistry custom resources are read."""
+    """Where ModelRegistry custom resources are read, and who restores the registries that are found."""
 
     namespace: NonEmpty
+    restore: Account | None = None
+    rehearse: Server | None = None
 
 
 class Backup(Section):
