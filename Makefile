@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench manifests clean
 
 demo: $(READY)
 	$(BIN)/python -m sandbox.demo
@@ -22,6 +22,10 @@ check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# What `opskit cluster install` applies: kept in the package, held to the overlay by a test.
+manifests: $(READY)
+	$(BIN)/python -m sandbox.kustomize cronjobs/overlays/install > opskit/cluster/manifests.yaml
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -48,6 +48,14 @@ class KubernetesApi:
         """Return one object."""
         return self._json("GET", path)
 
+    def exists(self, path: str) -> bool:
+        """Tell whether an object is there, without asking for more than its metadata."""
+        try:
+            with self._response("GET", path, {}, accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"):
+                return True
+        except NotFoundError:
+            return False
+
     def list(self, path: str, *, label_selector: str = "") -> list[Resource]:
         """Return every object of a kind, all pages of it; kind and apiVersion are filled in."""
         found: list[Resource] = []
@@ -113,12 +121,13 @@ class KubernetesApi:
         body: object = None,
         content_type: str = "application/json",
         *,
+        accept: str = "application/json",
         stream: bool = False,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         configuration = self._client.configuration
         # Asked for each time: tokens are rotated.
         headers = {each["key"]: each["value"] for each in configuration.auth_settings().values()}
-        headers |= {"Content-Type": content_type, "Accept": "application/json"}
+        headers |= {"Content-Type": content_type, "Accept": accept}
         url = f"{configuration.host.rstrip('/')}{path}" + (f"?{urlencode(query)}" if query else "")
         with _translated(path):
             response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(

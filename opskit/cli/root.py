@@ -16,6 +16,7 @@ from opskit.cli.output import write
 SUMMARIES = {
     "artifacts": "Look for the bytes that a registry points to.",
     "backup": "Create, list and check backups.",
+    "cluster": "Install opskit in a cluster, run its jobs by hand, see how they stand.",
     "config": "Check the configuration.",
     "probe": "Look whether the registry works, layer by layer.",
     "registries": "List the registries, each with its last backup, its rehearsal and its health.",

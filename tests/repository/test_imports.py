@@ -19,7 +19,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 LAYERS = (
     {"__main__"},
     {"cli", "serve"},
-    {"jobs", "wiring", "checks"},
+    {"jobs", "wiring", "checks", "cluster"},
     {"backup", "restore", "artifacts", "probe"},
     {"registry", "mysql", "storage"},
     {"kubernetes_api"},
@@ -35,7 +35,7 @@ OWNERS = {
     "grpc": {"probe"},
     "click": {"cli"},
     "rich": {"cli"},
-    "yaml": {"cli", "settings"},
+    "yaml": {"cli", "cluster", "settings"},
 }
 HEAVY = ("pymysql", "boto3", "botocore", "kubernetes", "pydantic", "yaml", "rich", "cryptography", "zstandard")
 

@@ -1,0 +1,242 @@
+"""`opskit cluster` before a real API server and the real controllers of jobs."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opskit.cluster.cron import next_run
+from opskit.jobs import JOBS
+from sandbox.kustomize import CRONJOBS, rendered
+from tests.cluster.conftest import Namespace
+from tests.cluster.test_api_server import end_pod, pods, rights
+from tests.cluster.test_discovery import Registries
+from tests.unit.command_line import PROJECT, environment, opskit_command
+from tests.waiting import eventually
+
+INSTALL = ("cluster", "install", "--image", "registry.example.com/opskit:0.1.0", "--storage-url", "s3://backups/opskit")
+Opskit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def opskit(namespace: Namespace, tmp_path: Path) -> Opskit:
+    """Run opskit as the cluster's administrator, in the test's namespace."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        group, command, *rest = arguments
+        return subprocess.run(
+            opskit_command(group, command, "--namespace", namespace.name, *rest),
+            cwd=tmp_path,
+            env=environment(KUBECONFIG=str(namespace.cluster.kubeconfig)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def registry(namespace: Namespace) -> Registries:
+    registries = Registries(namespace)
+    reference = {"name": "a-db", "key": "database-password"}
+    registries.secret("a-db", database_password="x")
+    registries.add("a", mysql={"host": "mysql", "username": "u", "database": "d", "passwordSecret": reference})
+    return registries
+
+
+def test_packaged_manifests_are_those_of_the_overlay() -> None:
+    packaged = (PROJECT / "opskit" / "cluster" / "manifests.yaml").read_text()
+    assert packaged == rendered(CRONJOBS / "overlays" / "install"), "run: make manifests"
+
+
+def test_install_is_a_dry_run_unless_told(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:
+    del registry
+    done = opskit(*INSTALL)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was changed; to carry it out: --apply" in done.stdout
+    assert "absent: Secret opskit-storage" in done.stdout
+    assert namespace.items("cronjobs") == []
+
+
+def test_install_brings_every_job_with_the_rights_for_these_registries(
+    namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    del registry
+    done = opskit(*INSTALL, "--apply", "--restore-user", "restorer", "--runbooks", "https://wiki.example.com/runbooks/")
+    assert done.returncode == 0, done.stderr
+    assert {each["metadata"]["name"] for each in namespace.items("cronjobs")} == {
+        f"opskit-{each.name}" for each in JOBS
+    }
+    config = yaml.safe_load(namespace.get("configmap", "opskit-config")["data"]["opskit.yaml"])
+    assert config["storage"] == {"url": "s3://backups/opskit"}
+    assert config["discover"]["namespace"] == namespace.name
+    assert config["discover"]["restore"]["user"] == "restorer"
+    assert ("get", "secrets", "a-db") in rights(namespace, "opskit-backup")
+    assert {each[2] for each in rights(namespace, "opskit-backup") if each[1] in ("secrets", "configmaps")} == {"a-db"}
+    assert ("patch", "deployments", "a") in rights(namespace, "opskit-restore")
+    [rule] = namespace.items("prometheusrules")
+    url = rule["spec"]["groups"][0]["rules"][0]["annotations"]["runbook_url"]
+    assert url == "https://wiki.example.com/runbooks/backup-stale.md"
+
+    again = opskit(
+        *INSTALL, "--apply", "--restore-user", "restorer", "--runbooks", "https://wiki.example.com/runbooks/"
+    )
+    assert " created" not in again.stdout
+    assert " changed" not in again.stdout
+    assert again.stdout.count("unchanged") == done.stdout.count(" created")
+
+
+def test_install_never_takes_a_field_from_somebody_else(
+    namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    del registry
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    change = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "opskit-backup"}}
+    change["spec"] = {"schedule": "1 1 * * *"}
+    namespace.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=somebody", "-f-", stdin=json.dumps(change)
+    )
+    done = opskit(*INSTALL, "--apply")
+    assert done.returncode == 73
+    assert "conflict" in done.stderr
+    assert namespace.get("cronjob", "opskit-backup")["spec"]["schedule"] == "1 1 * * *"
+
+
+@pytest.mark.parametrize("command", [INSTALL, ("cluster", "uninstall")])
+def test_objects_of_argo_cd_are_refused(
+    command: tuple[str, ...], namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    del registry
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    namespace.kubectl("annotate", "cronjob", "opskit-prune", "argocd.argoproj.io/tracking-id=x")
+    done = opskit(*command, "--apply")
+    assert done.returncode == 73
+    assert "Argo CD owns CronJob opskit-prune" in done.stderr
+    assert len(namespace.items("cronjobs")) == len(JOBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("cluster", "install", "--image", "opskit", "--storage-url", "s3://b"), "has no tag"),
+        (("cluster", "install", "--image", "opskit:1"), "say where backups go"),
+        (("cluster", "run", "restore"), "restore, and no other job, wants --backup"),
+        (("cluster", "run", "backup", "--backup", "latest"), "restore, and no other job, wants --backup"),
+    ],
+)
+def test_wrong_usage_is_told_before_the_cluster_is_asked(
+    arguments: tuple[str, ...], complaint: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        opskit_command(*arguments), cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def end_next_pod(namespace: Namespace, code: int) -> None:
+    """Be the kubelet of the next pod."""
+    found = eventually(lambda: namespace.items("pods"), "the Job has its pod")
+    end_pod(namespace, found[-1], code)
+
+
+@pytest.mark.parametrize("code", [0, 65])
+def test_run_exits_with_the_code_of_the_job_and_counts_for_its_schedule(
+    code: int, namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    del registry
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    kubelet = threading.Thread(target=end_next_pod, args=(namespace, code))
+    kubelet.start()
+    done = opskit("cluster", "run", "backup", "--json")
+    kubelet.join()
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["exit_code"]) == (code, code), done.stderr
+    job = namespace.get("job", document["job"])
+    [owner] = job["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["controller"]) == ("CronJob", "opskit-backup", True)
+
+    def succeeded() -> bool:
+        return "lastSuccessfulTime" in namespace.get("cronjob", "opskit-backup").get("status", {})
+
+    if code == 0:
+        eventually(succeeded, "the manual success counts")
+    else:
+        assert not succeeded()
+
+
+def test_restore_gets_its_backup_and_its_options(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:
+    del registry
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    done = opskit("cluster", "run", "restore", "--backup", "latest", "--no-follow", "--json", "--", "--swap", "--yes")
+    assert done.returncode == 0, done.stderr
+    name = json.loads(done.stdout)["job"]
+    [pod] = eventually(lambda: pods(namespace, name), "a suspended CronJob's Job runs")
+    [container] = pod["spec"]["containers"]
+    assert container["args"] == ["restore", "run", "--deadline", "1439m", "latest", "--swap", "--yes"]
+
+
+def test_status_tells_what_needs_a_look(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:
+    registry.secret("opskit-storage", AWS_ACCESS_KEY_ID="x")
+    nothing = opskit("cluster", "status")
+    assert nothing.returncode == 1
+    assert nothing.stdout.count("there is no such CronJob") == len(JOBS)
+
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    fresh = opskit("cluster", "status")
+    assert fresh.returncode == 0, fresh.stdout
+    assert "absent: Secret opskit-restore" in fresh.stdout
+    assert fresh.stdout.count("absent") == 1
+
+    namespace.kubectl("patch", "cronjob", "opskit-backup", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    old = {"status": {"lastSuccessfulTime": "2020-01-01T00:00:00Z"}}
+    patch = ["patch", "cronjob", "opskit-rehearse", "--subresource=status", "--type=merge"]
+    namespace.kubectl(*patch, "-p", json.dumps(old))
+    done = opskit("cluster", "status", "--json")
+    assert done.returncode == 1
+    problems = {each["job"]: each["problem"] for each in json.loads(done.stdout)["cronjobs"] if each["problem"]}
+    assert problems == {"backup": "suspended", "rehearse": "no success for too long"}
+
+
+def test_uninstall_takes_what_install_made_and_nothing_else(
+    namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    registry.secret("opskit-storage", AWS_ACCESS_KEY_ID="x")
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    plan = opskit("cluster", "uninstall")
+    assert "nothing was changed" in plan.stdout
+    assert len(namespace.items("cronjobs")) == len(JOBS)
+    assert opskit("cluster", "uninstall", "--apply").returncode == 0
+    left: Any = namespace.items("cronjobs,roles,rolebindings,prometheusrules")
+    assert left == []
+    assert {each["metadata"]["name"] for each in namespace.items("secrets")} == {"a-db", "opskit-storage"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "after", "expected"),
+    [
+        ("17 2 * * *", "2026-11-23T02:16:59", "2026-11-23T02:17:00"),
+        ("17 2 * * *", "2026-11-23T02:17:00", "2026-11-24T02:17:00"),
+        ("41 4 * * sun", "2026-11-23T00:00:00", "2026-11-29T04:41:00"),
+        ("41 4 * * 7", "2026-11-23T00:00:00", "2026-11-29T04:41:00"),
+        ("*/5 * * * *", "2026-11-23T23:58:00", "2026-11-24T00:00:00"),
+        ("0 0 1 1 *", "2026-11-23T00:00:00", "2027-01-01T00:00:00"),
+        ("0 6-8,20 1,15 * *", "2026-11-14T12:00:00", "2026-11-15T06:00:00"),
+        ("0 0 13 * fri", "2026-11-23T00:00:00", "2026-11-27T00:00:00"),
+    ],
+)
+def test_next_run_is_what_cron_says(schedule: str, after: str, expected: str) -> None:
+    moment = datetime.fromisoformat(after).replace(tzinfo=UTC)
+    assert next_run(schedule, moment) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+def test_day_that_never_comes_has_no_next_run() -> None:
+    assert next_run("0 0 30 2 *", datetime(2026, 1, 1, tzinfo=UTC)) is None
