@@ -14,7 +14,8 @@ from opskit.restore.run import Options as RestoreOptions
 from opskit.restore.run import restore
 from opskit.storage import Storage
 from sandbox.registry import Shape, generate
-from sandbox.server import Account, Server
+from sandbox.server import Account, OwnServer, Server
+from tests.conftest import accounts
 from tests.endpoints import endpoint
 from tests.integration.resilience.running import REGISTRY
 
@@ -78,6 +79,18 @@ def test_programs_that_the_user_could_not_see_are_warned_of(
     assert "this user may not see events, routines, views: if there are any, they are not in the backup" in (
         manifest.warnings
     )
+
+
+def test_privileges_that_were_revoked_in_part_do_not_count(
+    own_mysql: Callable[..., OwnServer], storage: Storage
+) -> None:
+    server = own_mysql("--partial-revokes=ON")
+    server.execute("CREATE DATABASE registry")
+    with accounts(server) as user:
+        account = user("SELECT, LOCK TABLES, TRIGGER, EVENT, SHOW_ROUTINE, SHOW VIEW ON *.*")
+        server.execute(f"REVOKE EVENT ON registry.* FROM '{account.user}'@'%'")
+        manifest = create_backup(endpoint(server, account), "registry", storage, REGISTRY)
+    assert "this user may not see events: if there are any, they are not in the backup" in manifest.warnings
 
 
 def statement_in(error: OpskitError) -> str:

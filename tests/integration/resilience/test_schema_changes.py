@@ -1,13 +1,20 @@
 """A change of the schema at every step of a backup: it is let through, and what is saved is never torn."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from opskit.backup.create import Options
+from opskit.backup.create import Options, create_backup
 from opskit.backup.manifest import Manifest
-from opskit.mysql.snapshot import Level
+from opskit.errors import BusyError
+from opskit.mysql.snapshot import LEVELS, Level
 from opskit.storage import Storage
 from sandbox.server import Server
+from tests.endpoints import endpoint
 from tests.integration.resilience.running import (
+    REGISTRY,
     arrive,
     backup_of,
     failure,
@@ -18,7 +25,7 @@ from tests.integration.resilience.running import (
     until,
     waits_for_metadata,
 )
-from tests.mysql_wire import MySQLWire
+from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
 
 pytestmark = pytest.mark.mysql
 
@@ -141,6 +148,45 @@ def test_change_while_rows_are_read_comes_after(
         manifest = backup.result()
         statement.wait()
     assert saved(mysql, storage, manifest, tables) == BEFORE
+
+
+def swap_all_the_time(server: Server, database: str, stop: threading.Event) -> None:
+    """Put tables of the next generation in the place of both, by one RENAME, again and again, as gh-ost would."""
+    with server.connect(database=database) as connection, connection.cursor() as cursor:
+        generation = 1
+        while not stop.wait(0.1):
+            generation += 1
+            for table in ("one", "two"):
+                cursor.execute(f"CREATE TABLE {table}_new (generation INT PRIMARY KEY)")
+                cursor.execute(f"INSERT INTO {table}_new VALUES ({generation})")
+            cursor.execute("RENAME TABLE one TO one_old, two TO two_old, one_new TO one, two_new TO two")
+            cursor.execute("DROP TABLE one_old, two_old")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_tables_that_are_swapped_all_the_time_are_never_saved_torn(
+    mysql: Server, database: str, storage: Storage, level: Level
+) -> None:
+    """Each backup has both tables of one generation, or there is none."""
+    mysql.execute(
+        f"USE `{database}`",
+        *(f"CREATE TABLE {table} (generation INT PRIMARY KEY)" for table in ("one", "two")),
+        *(f"INSERT INTO {table} VALUES (1)" for table in ("one", "two")),
+    )
+    stop, saved, options = threading.Event(), [], Options(consistency=level, lease_wait_seconds=PATIENCE_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        swapping = pool.submit(swap_all_the_time, mysql, database, stop)
+        for _ in range(3):
+            with contextlib.suppress(BusyError):
+                saved.append(create_backup(endpoint(mysql), database, storage, REGISTRY, options))
+        stop.set()
+    swapping.result()
+    assert saved
+    for number, manifest in enumerate(saved):
+        into = f"{database}_opskit_{number}"
+        restored(mysql, storage, manifest, into)
+        ((one, two),) = mysql.execute(f"SELECT a.generation, b.generation FROM `{into}`.one a, `{into}`.two b")
+        assert one == two
 
 
 def test_backup_gives_way_when_tables_never_stay(mysql: Server, tables: str, storage: Storage, wire: MySQLWire) -> None:

@@ -86,6 +86,19 @@ def test_signal_ends_the_backup_and_its_uploads(
     assert not [each for each in storage.list() if ".big.0" in each.key]
 
 
+@pytest.mark.parametrize("step", ["^SAVEPOINT opskit_1", "^FLUSH TABLES WITH READ LOCK", "^SHOW CREATE TABLE"])
+def test_signal_before_the_first_row_ends_the_backup(
+    mysql: Server, tables: str, tmp_path: Path, storage: DirectoryStorage, wire: MySQLWire, step: str
+) -> None:
+    hold = wire.hold(step)
+    with running_backup(mysql, wire.port, tables, tmp_path, {"url": storage_url(tmp_path)}) as process:
+        until(lambda: hold.reached or process.poll() is not None, "the step is reached")
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143, said
+    assert manifests(storage) == []
+
+
 @pytest.mark.s3
 @pytest.mark.parametrize("product", ["moto", "rclone"])
 def test_terminated_upload_in_parts_leaves_neither_object_nor_parts(
