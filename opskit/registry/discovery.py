@@ -147,6 +147,8 @@ def _read(api: KubernetesApi, settings: Discover, resource: Resource, spec: Mapp
         password = _value(api, settings.namespace, "secrets", reference["name"], reference["key"])
         section["password"] = SecretStr(conceal(password))
     values = {"name": name, "mysql": section, "restore": settings.restore, "rehearse": settings.rehearse}
+    # The operator names the Deployment as its resource.
+    values["deployment"] = {"namespace": settings.namespace, "name": name}
     proxy = spec.get("kubeRBACProxy") or spec.get("oauthProxy") or {}
     if proxy.get("domain") and proxy.get("serviceRoute", "enabled") == "enabled":
         values["proxy"] = {

@@ -15,6 +15,7 @@ import yaml
 from opskit.errors import DeniedError
 from opskit.kubernetes_api import KubernetesApi, connect
 from opskit.registry.discovery import GROUP, Discovery, Found, discover, resources
+from opskit.settings.endpoints import Deployment
 from opskit.settings.model import Discover
 from sandbox.cluster import Cluster
 from sandbox.kustomize import build_with
@@ -103,6 +104,7 @@ def test_fields_of_the_resource_become_the_connection(registries: Registries, lo
     assert (database.host, database.port) == (f"mysql.{registries.namespace.name}.svc.cluster.local", 3307)
     assert (database.database, database.user, database.read_password()) == ("modelregistry", "registryuser", PASSWORD)
     assert database.tls.mode == "required"
+    assert found.registry.deployment == Deployment(namespace=registries.namespace.name, name="distance-prediction")
     assert PASSWORD not in repr(found)
     assert found.secrets == ("db",)
 
