@@ -13,6 +13,7 @@ from opskit.backup.manifest import File, Manifest, backup_key
 from opskit.backup.stages import gathered
 from opskit.errors import ConfigurationError, CorruptError, NotFoundError, OpskitError, RefusedError
 from opskit.progress import NoProgress, Progress
+from opskit.redaction import mask
 from opskit.storage import Storage
 from opskit.workers import Stop, run
 
@@ -55,11 +56,11 @@ def complete_copies(
                     work = _Copy(source, target, manifest, content, copied, workers, progress)
                     work.complete(missing)
             except (CorruptError, NotFoundError, RefusedError) as error:
-                report.problems.append(f"backup {backup_id}: {error.message}")
+                report.problems.append(mask(f"backup {backup_id}: {error.message}"))
             else:
                 report.copied += [backup_id] if work.written else []
     except OpskitError as error:
-        report.problems.append(error.message)
+        report.problems.append(mask(f"{error.message} ({error.hint})" if error.hint else error.message))
     return report
 
 

@@ -12,6 +12,7 @@ from opskit.backup.manifest import backup_key
 from opskit.backup.retention import Candidate, Policy, plan
 from opskit.backup.stages import gathered
 from opskit.errors import NotFoundError, ObjectExistsError, OpskitError, UnavailableError
+from opskit.redaction import mask
 from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _candidate(storage: Storage, backup: Backup, folder: Folder, now: datetime, 
 
 
 def _failure(error: OpskitError) -> Failure:
-    return Failure(f"{error.message} ({error.hint})" if error.hint else error.message, error.exit_code)
+    return Failure(mask(f"{error.message} ({error.hint})" if error.hint else error.message), error.exit_code)
 
 
 def _abandoned(uploads: Iterable[UnfinishedUpload], registry: str, now: datetime) -> Iterator[UnfinishedUpload]:
