@@ -12,6 +12,7 @@ import yaml
 from opskit.cli.invocation import Invocation
 from opskit.cli.root import opskit
 from opskit.jobs import JOBS
+from opskit.settings.units import format_duration
 from tests.unit.command_line import PROJECT
 
 RUNBOOKS = sorted((PROJECT / "runbooks").glob("*.md"))
@@ -42,7 +43,8 @@ def commands(text: str) -> list[str]:
     """The lines of a page's shell blocks, and what it says in passing between backticks."""
     blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
-    return lines + re.findall(r"`(opskit [a-z][^`]*)`", text)
+    indented = re.findall(r"^    (?:\$ )?(opskit [a-z].*)$", text, re.MULTILINE)
+    return lines + indented + re.findall(r"`(opskit [a-z][^`]*)`", text)
 
 
 def variables(text: str) -> dict[str, str]:
@@ -117,7 +119,7 @@ def test_every_opskit_line_parses(path: Path) -> None:
     text = path.read_text()
     values = variables(text)
     for line in commands(text):
-        if line.startswith("opskit ") and "…" not in line and "ID" not in line.split():
+        if line.startswith("opskit ") and "…" not in line and not {"ID", "JOB", "NAME"} & set(line.split()):
             words = shlex.split(substituted(line, values), comments=True)
             if ">" in words:
                 words = words[: words.index(">")]
@@ -125,6 +127,8 @@ def test_every_opskit_line_parses(path: Path) -> None:
                 continue  # a group, named in passing
             try:
                 parse(words[1:])
+            except click.MissingParameter:
+                assert f"`{line}`" in text, line  # named in passing
             except click.ClickException as error:
                 pytest.fail(f"{line}: {error.format_message()}")
 
@@ -133,6 +137,15 @@ def test_every_opskit_line_parses(path: Path) -> None:
 def test_every_job_s_command_line_parses(each: object) -> None:
     found = next(job for job in JOBS if job is each)
     parse([*found.arguments, "--deadline", "1h", *(["latest"] if found.schedule is None else [])])
+
+
+def test_readme_has_the_table_of_jobs() -> None:
+    rows = [
+        f"| `{each.name}` | {f'`{each.schedule}`' if each.schedule else 'by hand'} | {format_duration(each.deadline)}"
+        f" | {format_duration(each.stale_after) if each.stale_after else 'never'} | {each.summary} |"
+        for each in JOBS
+    ]
+    assert "\n".join(rows) in (PROJECT / "README.md").read_text()
 
 
 def test_a_line_that_does_not_parse_is_found() -> None:
