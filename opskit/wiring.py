@@ -1,60 +1,32 @@
 """How the configuration becomes the parts that jobs are made of: endpoints, storage, options."""
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.encryption import read_identities, read_recipients
 from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_keys
-from opskit.mysql.connection import Endpoint
+from opskit.endpoints import database_endpoint, rehearsal_endpoint, restore_endpoint
 from opskit.restore.run import Options as RestoreOptions
-from opskit.settings import Registry, Settings, Store
-from opskit.settings.endpoints import Server
+from opskit.settings import Settings, Store
 from opskit.storage import Storage
 from opskit.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from opskit.artifacts.search import Places
 
-logger = logging.getLogger(__name__)
-_warned: set[str] = set()
-
-
-def database_endpoint(registry: Registry) -> Endpoint:
-    """Return the server of the live registry, and the registry's own user."""
-    return _endpoint(registry, registry.mysql.user, registry.mysql.read_password())
-
-
-def restore_endpoint(registry: Registry) -> Endpoint:
-    """Return the same server with the user that may create staging databases, where one is configured."""
-    if registry.restore is None:
-        return database_endpoint(registry)
-    return _endpoint(registry, registry.restore.user, registry.restore.read_password())
-
-
-def rehearsal_endpoint(registry: Registry) -> Endpoint | None:
-    """Return the server that is there for rehearsals, if the registry has one of its own."""
-    server = registry.rehearse
-    return _at(server, server.user, server.read_password()) if server else None
-
-
-def _endpoint(registry: Registry, user: str, password: str) -> Endpoint:
-    return _at(registry.mysql, user, password)
-
-
-def _at(server: Server, user: str, password: str) -> Endpoint:
-    if server.tls.mode == "required" and "tls" not in _warned:
-        _warned.add("tls")
-        logger.warning("the certificate of %s is not verified: set tls.ca_file", server.host)
-    return Endpoint(
-        host=server.host,
-        port=server.port,
-        user=user,
-        password=password,
-        tls_mode=server.tls.mode,
-        ca_file=server.tls.ca_file,
-    )
+# Made where nothing heavy is imported; asked for here by whoever wires a job.
+__all__ = [
+    "artifact_places",
+    "backup_options",
+    "configured_storage",
+    "database_endpoint",
+    "every_storage",
+    "rehearsal_endpoint",
+    "restore_endpoint",
+    "restore_options",
+    "with_signatures",
+]
 
 
 def configured_storage(settings: Settings) -> Storage:

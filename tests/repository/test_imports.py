@@ -19,7 +19,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 LAYERS = (
     {"__main__"},
     {"cli", "serve"},
-    {"jobs", "wiring", "checks", "cluster"},
+    {"jobs", "wiring", "checks", "cluster", "endpoints"},
     {"backup", "restore", "artifacts", "probe"},
     {"registry", "mysql", "storage"},
     {"kubernetes_api"},

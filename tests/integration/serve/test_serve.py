@@ -65,6 +65,7 @@ def write(tmp_path: Path, registry: Database) -> Callable[..., Path]:
         document = {
             "storage": {"url": (tmp_path / "backups").as_uri()},
             "registries": [described | ({"rest": {"url": rest_url}} if rest_url else {})],
+            "probe": {"deadline": "30s"},
             "serve": {"port": 0, "refresh": "1s", "jitter": "0s", **serve},
         }
         config = tmp_path / "opskit.yaml"
