@@ -121,6 +121,23 @@ def test_image_is_asked_for_by_its_manifest_with_a_token(wire: Wire) -> None:
     assert said(where, f"oci://{host}/team/model:v2").verdict == "missing"
 
 
+def test_token_of_one_registry_is_not_sent_to_where_it_redirects(wire: Wire) -> None:
+    with recorded(0) as other:
+
+        def answering(request: Request, _: Upstream) -> Answer:
+            if request.path == "/token":
+                return answer(200, json.dumps({"token": "a-token"}))
+            if request.headers["Authorization"] is None:
+                return answer(401, **{"WWW-Authenticate": f'Bearer realm="{wire.endpoint}/token"'})
+            return answer(307, Location=f"{other.endpoint}/blob")
+
+        wire.answering = answering
+        other.answering = lambda _request, _upstream: answer(200, "{}")
+        where = Places(hosts=Hosts([Host(wire.endpoint), Host(other.endpoint)], attempts=1))
+        assert said(where, f"oci://{wire.endpoint.removeprefix('http://')}/m").verdict == "present"
+        assert [each.headers["Authorization"] for each in other.requests] == [None]
+
+
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"token": 1}', '{"token": "a b"}', "[" * 5000])
 def test_token_service_that_gives_no_token_says_nothing_of_the_image(wire: Wire, body: str) -> None:
     realm = f'Bearer realm="{wire.endpoint}/token"'
