@@ -207,7 +207,7 @@ def test_ten_among_a_hundred_thousand_cost_no_more_than_two_requests_each() -> N
     wanted=st.sets(st.text("ab/~", min_size=1, max_size=4), min_size=1, max_size=20),
     limit=st.integers(1, 7),
 )
-def test_lists_are_never_more_than_the_formula_allows(
+def test_proofs_are_true_and_lists_no_more_than_the_formula_allows(
     *, whole: bool, keys: set[str], wanted: set[str], limit: int
 ) -> None:
     listing = Listing(list(keys))
@@ -216,6 +216,12 @@ def test_lists_are_never_more_than_the_formula_allows(
     merge = Merge(listing, [place("models", path) for path in wanted], whole=whole)  # type: ignore[arg-type] # a bucket, as far as a merge asks it
     merge.run()
     assert listing.pages <= len(keys) // limit + 1
+    for location, proof in merge.proofs.items():
+        if isinstance(proof, Stored):
+            assert proof.key == location.key
+        elif whole:
+            below = sorted(key for key in keys if key.startswith(location.folder) and not key.endswith("/"))
+            assert [f"{location.folder}{name}" for name, _ in proof.files] == below
 
 
 def test_nothing_is_listed_but_what_all_locations_begin_with() -> None:
