@@ -1,5 +1,6 @@
 """The runner and the renderers, on checks that do what they are told."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from opskit.probe import render
 from opskit.probe.result import LAYERS, RUNBOOKS, CheckResult, Finding, State, gravest
 from opskit.probe.runner import Check, run_checks
 from opskit.redaction import MASK, conceal
+from tests.unit.command_line import PROJECT
 
 OK = Finding(State.OK, "well", values={"schema_dirty": 0.0})
 
@@ -116,3 +118,11 @@ def test_text_tells_what_to_do_below_a_layer_that_is_not_well() -> None:
     assert [line.split()[1:3] for line in lines[:2]] == [["mysql", "ok"], ["rest", "critical"]]
     assert lines[2].strip() == "→ look"
     assert lines[3].strip() == "→ runbook: registry-down"
+
+
+def test_every_runbook_that_is_named_is_there() -> None:
+    source = "".join(path.read_text() for path in (PROJECT / "opskit" / "probe").glob("*.py"))
+    runbooks = {path.stem for path in (PROJECT / "runbooks").glob("*.md")}
+    named = set(re.findall(r'"((?:artifacts|backup|certificate|rehearsal|registry|schema)-[a-z]+)"', source))
+    assert named >= set(RUNBOOKS.values())
+    assert named <= runbooks
