@@ -36,7 +36,8 @@ from opskit.mysql.program_text import Program
 from opskit.mysql.programs import read_programs
 from opskit.mysql.schema import database_facts
 from opskit.mysql.session_file import FILE_HEADER, create_database
-from opskit.mysql.snapshot import Level, Snapshot, open_snapshot
+from opskit.mysql.snapshot import Snapshot, open_snapshot
+from opskit.mysql.snapshot_steps import Level
 from opskit.progress import NoProgress, Progress
 from opskit.registry.facts import RegistryFacts, read_facts
 from opskit.storage import Storage

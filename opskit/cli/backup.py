@@ -25,7 +25,7 @@ from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
 from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.errors import UsageError
-from opskit.mysql.snapshot import LEVELS, Level
+from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,

@@ -11,7 +11,7 @@ import pytest
 from opskit.backup.create import Options, create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import ConfigurationError
-from opskit.mysql.snapshot import LEVELS, Level
+from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.storage import Storage
 from sandbox.server import Server
 from tests.endpoints import endpoint

@@ -11,7 +11,7 @@ import pytest
 
 from opskit.backup.create import Options
 from opskit.mysql.connection import Endpoint
-from opskit.mysql.snapshot import LEVELS, Level
+from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.storage import Storage
 from sandbox.server import Account, Server
 from tests.endpoints import endpoint

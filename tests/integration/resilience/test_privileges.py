@@ -9,7 +9,7 @@ from opskit.backup.create import Options, create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import ConfigurationError, DeniedError, OpskitError
 from opskit.mysql.connection import Endpoint
-from opskit.mysql.snapshot import LEVELS, Level
+from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.restore.run import Options as RestoreOptions
 from opskit.restore.run import restore
 from opskit.storage import Storage

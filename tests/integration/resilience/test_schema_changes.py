@@ -9,7 +9,7 @@ import pytest
 from opskit.backup.create import Options, create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import BusyError
-from opskit.mysql.snapshot import LEVELS, Level
+from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.storage import Storage
 from sandbox.server import Server
 from tests.endpoints import endpoint
