@@ -29,9 +29,9 @@ def write(folder: Path, server_version: str, workers: int, runs: Sequence[Run]) 
     text = markdown(server_version, workers, runs)
     print(text)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "latest.md").write_text(text)
+    (folder / "databases.md").write_text(text)
     document = {"time": datetime.now(UTC).isoformat(), "workers": workers, "runs": [asdict(run) for run in runs]}
-    (folder / "latest.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / "databases.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 def markdown(server_version: str, workers: int, runs: Sequence[Run]) -> str:
@@ -41,6 +41,8 @@ def markdown(server_version: str, workers: int, runs: Sequence[Run]) -> str:
         f"# Benchmark of {datetime.now(UTC):%Y-%m-%d}",
         "",
         f"MySQL {server_version} on the same machine, {machine}. Peak memory is that of the largest process.",
+        "It counts from the benchmark's own, from which each process is forked (about 70 MiB). Seconds tell what",
+        "else the machine did at the time; ratios less so, and peak memory not at all.",
         "",
         _HEAD,
         "|---|---|---|--:|--:|--:|--:|--:|",
