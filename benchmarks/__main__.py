@@ -43,6 +43,13 @@ class Bench:
         }
         return measured([sys.executable, "-m", "opskit", *arguments, "--quiet"], environment=environment)
 
+    def start_up(self, subject: Subject) -> list[Run]:
+        """Measure what a command costs before it does anything, and the quickest one that asks a server."""
+        return [
+            Run(subject, "start", "opskit --help", self.opskit(subject, "--help")),
+            Run(subject, "start", "opskit probe", self.opskit(subject, "probe", "--only", "mysql")),
+        ]
+
     def run(self, subject: Subject) -> list[Run]:
         """Back one database up and bring it back, with opskit and with the programs that MySQL has for it."""
         dump = self.folder / f"{subject.database}.sql.zst"
@@ -90,7 +97,7 @@ def main() -> None:
             registry(server, "large", options.artifacts),
             oversized(server),
         ]
-        runs = [run for subject in subjects for run in bench.run(subject)]
+        runs = [*bench.start_up(subjects[0]), *(run for subject in subjects for run in bench.run(subject))]
         write(options.results, str(server.version), WORKERS, runs)
     artifacts.run(options.results)
 

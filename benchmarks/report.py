@@ -53,8 +53,8 @@ def markdown(server_version: str, workers: int, runs: Sequence[Run]) -> str:
             f"{run.subject.name}, {run.subject.rows:,} rows",
             run.job,
             f"`{run.program}`".replace("|", "\\|"),
-            f"{cost.seconds:.1f}",
-            f"{cost.processor_seconds:.1f}",
+            f"{cost.seconds:.2f}",
+            f"{cost.processor_seconds:.2f}",
             f"{cost.peak_bytes / 2**20:.0f} MiB",
             *_ratios(cost, next((each.cost for each in runs if _rivals(each, run)), None)),
         ]
