@@ -139,6 +139,13 @@ def _pump(loop: Callable[[], None], *sockets: socket.socket) -> None:
             each.shutdown(socket.SHUT_RDWR)
 
 
+def _hang_up(connection: socket.socket) -> None:
+    """Close a socket even while another thread reads from it, which would keep it open."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
 def _packet(source: socket.socket) -> bytes:
     head = _exactly(source, 4)
     return head + _exactly(source, int.from_bytes(head[:3], "little")) if head else b""
@@ -173,8 +180,8 @@ def mysql_wire(server_port: int) -> Iterator[MySQLWire]:
                 while True:
                     client, _ = listener.accept()
                     upstream = _connected(server_port)
-                    stack.callback(client.close)
-                    stack.callback(upstream.close)
+                    stack.callback(_hang_up, client)
+                    stack.callback(_hang_up, upstream)
                     threading.Thread(target=wire.serve, args=(client, upstream), daemon=True).start()
 
         thread = threading.Thread(target=accept, daemon=True)
