@@ -37,7 +37,10 @@ from opskit.restore.target import Target
 
 UNTOUCHED = "the live registry was not touched"
 
-_TRIES = 3  # of lock_wait_timeout, 5 s, each: a long transaction of the registry is given time to end
+# A long transaction of the registry is given time to end. A RENAME that waits stops every new reader of its tables, so
+# it waits a second at a time, and lets them through in between.
+_TRIES = 10
+_LOCK_SECONDS = 1
 _LOCK_WAIT_TIMEOUT = 1205
 _NOT_RENAMED = {
     1435,  # a trigger
@@ -109,7 +112,7 @@ def exchange(server: Endpoint, lease: Lease, live: str, incoming: str, outgoing:
     """Move every table of `live` to `outgoing`, and every table of `incoming` to `live`, at once.
 
     The live database is made where it is missing. `origin` is the backup that holds the tables moved out, for the
-    mark. `BusyError` if the registry holds its tables for longer than three tries of five seconds. Whatever goes
+    mark. `BusyError` if the registry holds its tables for longer than ten tries of a second. Whatever goes
     wrong, the tables were moved all together or not at all, and the error says which.
     """
     with contextlib.closing(connect(server)) as connection:
@@ -163,7 +166,10 @@ def _rename(lease: Lease, planned: Exchange, grant: str) -> None:
     statement = "RENAME TABLE " + ", ".join(
         f"{quote(source)}.{quote(table)} TO {quote(destination)}.{quote(table)}" for source, destination, table in moves
     )
-    for _ in range(_TRIES):
+    lease.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
+    for number in range(_TRIES):
+        if number:
+            time.sleep(_LOCK_SECONDS)
         try:
             lease.execute(statement)
         except UnavailableError as error:
@@ -178,7 +184,7 @@ def _rename(lease: Lease, planned: Exchange, grant: str) -> None:
         else:
             return
     raise BusyError(
-        "the registry holds its tables: the swap did not get them within three tries",
+        "the registry holds its tables: the swap did not get them within ten tries",
         hint="stop the registry (scale it to 0, or end its long transaction) and run it again",
     )
 

@@ -54,6 +54,17 @@ def test_documented_defaults_are_those_in_force() -> None:
         assert str(effective[section][key]).lower() == default.lower(), f"{section}.{key}"
 
 
+def test_every_link_leads_to_a_file() -> None:
+    pages = [
+        *PROJECT.glob("*.md"),
+        *(page for folder in ("docs", "runbooks", "sandbox") for page in (PROJECT / folder).rglob("*.md")),
+    ]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())]
+    broken = [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
+    assert links
+    assert broken == []
+
+
 def test_every_fault_names_a_test() -> None:
     faults = (PROJECT / "docs" / "faults.md").read_text()
     rows = re.findall(r"^\| (?!fault \|).*$", faults, re.MULTILINE)
