@@ -2,11 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.config import kube_config
 
 from opskit.kubernetes_api import connect
 from opskit.probe.operator import check
@@ -79,13 +77,8 @@ def run_pod(namespace: Namespace, **container: object) -> None:
     patch(namespace, "pod", "registry-0", {"phase": "Running", "containerStatuses": [status | container]})
 
 
-def use(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name the kubeconfig; the library has read the variable when it was imported."""
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
-
-
 def probed(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> CheckResult:
-    use(namespace.cluster.kubeconfig, monkeypatch)
+    monkeypatch.setenv("KUBECONFIG", str(namespace.cluster.kubeconfig))
     return result_of(lambda: check(connect(), namespace.name, NAME, datetime.now(UTC)), layer="operator")
 
 
@@ -163,5 +156,5 @@ def connect_as(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> Any:  #
     view["users"] = [{"name": each["name"], "user": {"token": token}} for each in view["users"]]
     file = namespace.cluster.kubeconfig.with_name(f"{namespace.name}.json")
     file.write_text(json.dumps(view))
-    use(file, monkeypatch)
+    monkeypatch.setenv("KUBECONFIG", str(file))
     return connect()
