@@ -31,7 +31,7 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         name="backup",
         summary="Back up every registry.",
-        arguments=("backup", "create", "--lease-wait", "10m"),
+        arguments=("backup", "create", "--skip-recent", "--lease-wait", "10m"),
         schedule="17 2 * * *",
         deadline=timedelta(hours=7),
         stale_after=timedelta(hours=48),

@@ -58,6 +58,11 @@ def newest_backups(storage: Storage, registry: str) -> Iterator[Backup]:
         yield judge(storage, registry, backup_id, folder)
 
 
+def newest_complete(storage: Storage, registry: str) -> Manifest | None:
+    """Return the manifest of the newest backup that is complete, None where there is none."""
+    return next((each.manifest for each in newest_backups(storage, registry) if each.state == "complete"), None)
+
+
 def list_registries(storage: Storage) -> list[str]:
     """Return the names of the registries that have backups in this storage."""
     found: dict[str, None] = {}

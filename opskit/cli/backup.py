@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from opskit.backup.catalog import Backup, find, list_backups
+from opskit.backup.catalog import Backup, find, list_backups, newest_complete
 from opskit.backup.check import CheckReport, check_all, check_backup, require_intact
 from opskit.backup.copies import CopyReport, complete_copies
 from opskit.backup.create import create_backup
@@ -63,6 +63,7 @@ backup.add_command(resource)
 )
 @click.option("--allow-non-transactional", is_flag=True, help="Save tables outside InnoDB, read under the lock.")
 @click.option("--skip-routines", is_flag=True, help="Leave procedures and functions out.")
+@click.option("--skip-recent", is_flag=True, help="Make none where the newest is younger than backup.min_interval.")
 @pass_invocation
 def create(
     invocation: Invocation,
@@ -71,6 +72,7 @@ def create(
     lease_wait: timedelta,
     allow_non_transactional: bool,
     skip_routines: bool,
+    skip_recent: bool,
 ) -> None:
     """Save each registry's database; a backup exists once its manifest does, and is never half there."""
     settings = invocation.settings
@@ -86,12 +88,17 @@ def create(
 
     def save(registry: Registry) -> Saved:
         with invocation.progress() as progress:
-            source = database_endpoint(registry)
-            made = create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
-            if settings.discover:
+            recent = newest_complete(storage, registry.name) if skip_recent else None
+            if recent and datetime.now(UTC) - recent.snapshot.time < settings.backup.min_interval:
+                made, new = recent, False
+            else:
+                source, new = database_endpoint(registry), True
+                made = create_backup(source, registry.mysql.database, storage, registry.name, options, progress)
+            if settings.discover and new:
                 keep_resource(storage, made, invocation.discovery)
             return Saved(
                 made,
+                new,
                 [
                     complete_copies(
                         first, copy, registry.name, manifests=storage, workers=options.workers, progress=progress
@@ -119,14 +126,15 @@ def create(
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A backup that was made, and what became of its copies."""
+    """The newest backup, whether it was made now, and what became of its copies."""
 
     manifest: Manifest
+    new: bool
     copies: Sequence[CopyReport]
 
     def document(self) -> dict[str, object]:
         """Return what `create` says of it in JSON."""
-        return summary(self.manifest) | {"copies": self.copies}
+        return summary(self.manifest) | {"new": self.new, "copies": self.copies}
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
@@ -148,7 +156,8 @@ def summary(manifest: Manifest) -> dict[str, object]:
 def _created(saved: Saved, storage_url: str) -> str:
     manifest = saved.manifest
     lines = [
-        f"backup {manifest.id} of {manifest.registry} is complete",
+        f"backup {manifest.id} of {manifest.registry} is complete"
+        + ("" if saved.new else ", and so recent that none was made now (backup.min_interval)"),
         f"  {manifest.rows:,} rows in {len(manifest.tables)} tables, {human_size(manifest.stored_bytes)} stored",
         f"  consistency {manifest.snapshot.consistency}",
         f"  {storage_url.rstrip('/')}/{backup_key(manifest.registry, manifest.id, '')}",

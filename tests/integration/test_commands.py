@@ -109,6 +109,19 @@ def test_damaged_backups_are_marked_and_found(opskit: Opskit, tmp_path: Path) ->
     assert whole.name not in ended.stderr
 
 
+def test_recent_backup_makes_another_needless(opskit: Opskit, tmp_path: Path) -> None:
+    create = ("backup", "create", "--registry", "one", "--json")
+    newest = folders(tmp_path, "one")[-1]
+    (skipped,) = document(opskit(*create, "--skip-recent"))["backups"]
+    assert (skipped["id"], skipped["new"]) == (newest.name, False)
+    next(newest.glob("*.Artifact.00001*")).unlink()  # a damaged one does not count, however recent
+    (skipped,) = document(opskit(*create, "--skip-recent"))["backups"]
+    assert skipped["id"] == folders(tmp_path, "one")[-2].name
+    (made,) = document(opskit(*create))["backups"]
+    assert (made["id"], made["new"]) == (folders(tmp_path, "one")[-1].name, True)
+    assert len(folders(tmp_path, "one")) == 5
+
+
 def test_check_goes_over_all_registries_and_ends_with_the_gravest(opskit: Opskit, tmp_path: Path) -> None:
     both = document(opskit("backup", "check", "--json"))["checked"]
     assert [each["registry"] for each in both] == ["one", "other"]
