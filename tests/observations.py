@@ -1,4 +1,7 @@
-"""Registries as `opskit serve` may see them: a month of one that is well, and of one that is not."""
+"""Registries as `opskit serve` may see them: a month of one that is well, of one that is not, and of a hostile one.
+
+The first two are the pictures in docs/: what they say must fit together.
+"""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,6 +20,18 @@ HOSTILE_NAME = "<script>alert(1)</script>"
 DAY = timedelta(days=1)
 ZONE = ZoneInfo("Etc/UTC")
 PLANNED = planned_jobs(Serve())
+# How long each layer takes where all is well.
+SECONDS = {
+    "mysql": 0.011,
+    "rest": 0.034,
+    "grpc": 0.004,
+    "proxy": 0.058,
+    "operator": 0.041,
+    "storage": 0.023,
+    "backup": 0.087,
+    "rehearsal": 0.064,
+    "artifacts": 0.052,
+}
 
 
 def backup_at(moment: datetime, rows: int, *, state: str = "complete", rehearsal: str | None = None) -> Backup:
@@ -36,26 +51,42 @@ def backup_at(moment: datetime, rows: int, *, state: str = "complete", rehearsal
     return Backup(backup_id, manifest, problems, rows * 37, moment, rehearsal)
 
 
-def daily_backups(days: range, *, missing: frozenset[int] = frozenset()) -> tuple[Backup, ...]:
-    """One backup on each of so many days ago, the newest first, at 02:17."""
+def daily_backups(
+    days: range, *, missing: frozenset[int] = frozenset(), rehearsals: tuple[Rehearsal, ...] = ()
+) -> tuple[Backup, ...]:
+    """One backup on each of so many days ago, the newest first, at 02:17, with what these rehearsals said of it."""
     nights = NOW.replace(hour=2, minute=17)
+    verdicts = {each.backup_id: each.verdict for each in rehearsals}
     return tuple(
-        backup_at(nights - age * DAY, 48_000 - age * 900 + (age % 7) * 120) for age in days if age not in missing
+        backup_at(
+            moment := nights - age * DAY,
+            48_000 - age * 900 + (age % 7) * 120,
+            rehearsal=verdicts.get(f"{moment:%Y%m%dT%H%M%SZ}-3f9a1c"),
+        )
+        for age in days
+        if age not in missing
     )
 
 
 def checks(registry: str = "distance-prediction", **findings: Finding) -> tuple[CheckResult, ...]:
     """One result a layer: these findings, else that all is well."""
     return tuple(
-        CheckResult(registry, layer, (findings.get(layer, Finding(State.OK, f"{layer} is well")),), 0.012)
+        CheckResult(
+            registry,
+            layer,
+            (finding := findings.get(layer, Finding(State.OK, f"{layer} is well")),),
+            5.0 if finding.detail == "no answer within 5 s" else SECONDS[layer],
+        )
         for layer in LAYERS
     )
 
 
-def rehearsed(age: int, verdict: str = "passed") -> Rehearsal:
+def rehearsed(age: int, verdict: str = "passed", *, of: int | None = None) -> Rehearsal:
+    """A rehearsal so many days ago, of the backup of that night unless told."""
     moment = NOW.replace(hour=4, minute=43) - age * DAY
+    night = NOW - (age if of is None else of) * DAY
     problems = ("table Artifact: 41,000 rows instead of 41,007",) if verdict == "failed" else ()
-    return Rehearsal(f"{moment:%Y%m%d}T021700Z-3f9a1c", moment, verdict, 95.0, problems)
+    return Rehearsal(f"{night:%Y%m%d}T021700Z-3f9a1c", moment, verdict, 95.0, problems)
 
 
 def report_at(age: int, missing: int = 0) -> ArtifactReport:
@@ -63,10 +94,12 @@ def report_at(age: int, missing: int = 0) -> ArtifactReport:
 
 
 def healthy() -> Observation:
+    rehearsals = tuple(rehearsed(age) for age in (3, 10, 17, 24))
     results = checks(
         mysql=Finding(
             State.OK,
-            "MySQL 8.4.6, TLSv1.3, SELECT 1 in 0.3 ms; writable; 14 of 151 connections used; EmbedMD (RHOAI from 2.23)",
+            "MySQL 8.4.6, TLSv1.3, SELECT 1 in 0.3 ms; writable; 14 of 151 connections used; EmbedMD (RHOAI from 2.23),"
+            " MLMD schema 10, migration 21",
             values={
                 "schema_dirty": 0,
                 "mysql_query_seconds": 0.0003,
@@ -87,12 +120,12 @@ def healthy() -> Observation:
         storage=Finding(State.OK, "s3://registry-backups/opskit lists in 21 ms"),
         backup=Finding(
             State.OK,
-            "backup 20261125T021700Z-3f9a1c is 7 h old",
-            values={"backup_timestamp_seconds": NOW.timestamp(), "backup_rows": 48000, "backup_bytes": 1776000},
+            "backup 20261125T021700Z-3f9a1c is 7 h old, 48000 rows in 1716000 bytes",
+            values={"backup_timestamp_seconds": NOW.timestamp(), "backup_rows": 48000, "backup_bytes": 1716000},
         ),
         rehearsal=Finding(
             State.OK,
-            "rehearsal of 20261122T021700Z-3f9a1c, 76 h ago, passed",
+            "rehearsal of 20261122T021700Z-3f9a1c, 3 d ago, passed",
             values={"rehearsal_timestamp_seconds": NOW.timestamp(), "rehearsal_passed": 1},
         ),
         artifacts=Finding(
@@ -106,8 +139,8 @@ def healthy() -> Observation:
             RegistryObservation(
                 "distance-prediction",
                 results,
-                daily_backups(range(40)),
-                tuple(rehearsed(age) for age in (3, 10, 17, 24)),
+                daily_backups(range(40), rehearsals=rehearsals),
+                rehearsals,
                 tuple(report_at(age) for age in range(30)),
             ),
         ),
@@ -120,6 +153,7 @@ def healthy() -> Observation:
 
 
 def broken() -> Observation:
+    rehearsals = (rehearsed(3, "failed", of=4), rehearsed(10, of=11), rehearsed(17))
     results = checks(
         mysql=Finding(State.CRITICAL, "no answer within 5 s"),
         rest=Finding(
@@ -135,12 +169,13 @@ def broken() -> Observation:
         storage=Finding(State.OK, "s3://registry-backups/opskit lists in 21 ms"),
         backup=Finding(
             State.CRITICAL,
-            "backup 20261121T021700Z-3f9a1c is 103 h old",
+            "backup 20261123T021700Z-3f9a1c is damaged: model_registry.Artifact.00001.sql.zst is missing;"
+            " backup 20261121T021700Z-3f9a1c is 4 d old, 44880 rows in 1662960 bytes",
             "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         ),
         rehearsal=Finding(
             State.CRITICAL,
-            "rehearsal of 20261122T021700Z-3f9a1c, 76 h ago, failed: table Artifact: 41,000 rows instead of 41,007",
+            "rehearsal of 20261121T021700Z-3f9a1c, 3 d ago, failed: table Artifact: 41,000 rows instead of 41,007",
             "opskit backup rehearse latest",
             "rehearsal-failing",
         ),
@@ -156,20 +191,30 @@ def broken() -> Observation:
                 (
                     backup_at(NOW - DAY, 0, state="unfinished"),
                     backup_at(NOW.replace(hour=2, minute=17) - 2 * DAY, 46_000, state="damaged"),
-                    *daily_backups(range(4, 35), missing=frozenset({9, 10})),
+                    *daily_backups(range(4, 35), missing=frozenset({9, 10}), rehearsals=rehearsals),
                 ),
-                (rehearsed(3, "failed"), rehearsed(10), rehearsed(17)),
+                rehearsals,
                 (report_at(0, missing=3), *(report_at(age) for age in range(1, 20))),
-            ),
-            RegistryObservation(
-                HOSTILE_NAME,
-                checks(HOSTILE_NAME),
-                problem="the bucket 'registry-backups' does not exist",
             ),
         ),
         (
             Run("backup", NOW - DAY, NOW - DAY, "failure", 69),
             Run("probe", NOW, NOW, "findings", 1),
             Run("prune", NOW - DAY, NOW - DAY, "missed"),
+        ),
+    )
+
+
+def hostile() -> Observation:
+    """A name that is markup, and a storage that cannot be read."""
+    return Observation(
+        NOW,
+        "s3://registry-backups/opskit",
+        (
+            RegistryObservation(
+                HOSTILE_NAME,
+                checks(HOSTILE_NAME),
+                problem=f"the bucket {HOSTILE_NAME!r} does not exist",
+            ),
         ),
     )

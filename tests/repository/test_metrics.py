@@ -11,7 +11,7 @@ from opskit.probe import render
 from opskit.serve.metrics import exposition
 from sandbox.prometheus import promtool
 from tests.conftest import skipped_unless_had
-from tests.observations import broken, healthy
+from tests.observations import broken, healthy, hostile
 from tests.unit.command_line import PROJECT
 
 DOCUMENTED = re.findall(
@@ -44,7 +44,8 @@ def test_every_measurement_of_a_layer_is_documented() -> None:
 
 
 def test_series_are_unique_and_a_broken_registry_is_exposed_too() -> None:
-    for text in (everything(), exposition(broken(), {}).decode(), exposition(None, {}).decode()):
+    for observation in (healthy(), broken(), hostile(), None):
+        text = exposition(observation, {}).decode()
         series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
         assert len(series) == len(set(series))
 
@@ -60,7 +61,7 @@ def test_promtool_finds_nothing_wrong() -> None:
     with skipped_unless_had("prometheus"):
         command = promtool()
     probe = render.prometheus(healthy().registries[0].checks) + "\n"
-    for text in (everything(), exposition(broken(), {}).decode(), probe):
+    for text in (everything(), *(exposition(each, {}).decode() for each in (broken(), hostile())), probe):
         checked = subprocess.run(
             [*command, "check", "metrics"], input=text, capture_output=True, text=True, check=False
         )

@@ -20,7 +20,7 @@ from opskit.serve.page import page as render_page
 from opskit.serve.web import Site, application
 from sandbox.browser import chromium
 from tests.conftest import skipped_unless_had
-from tests.observations import PLANNED, ZONE, broken, healthy
+from tests.observations import HOSTILE_NAME, PLANNED, ZONE, broken, healthy, hostile
 
 pytestmark = pytest.mark.browser
 WAIT_SECONDS = 60.0
@@ -110,7 +110,7 @@ def static(observation: Observation, folder: Path) -> str:
     return file.as_uri()
 
 
-OBSERVATIONS = {"healthy": healthy(), "broken": broken()}
+OBSERVATIONS = {"healthy": healthy(), "broken": broken(), "hostile": hostile()}
 
 
 def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_path: Path) -> None:
@@ -141,8 +141,9 @@ def test_each_red_thing_names_its_runbook(browser: Browser, site: Served) -> Non
 
 
 def test_names_are_text_whatever_they_hold(browser: Browser, tmp_path: Path) -> None:
-    with opened(browser, static(broken(), tmp_path)) as (page, seen):
-        assert page.get_by_role("heading", name="<script>alert(1)</script>").is_visible()
+    with opened(browser, static(hostile(), tmp_path)) as (page, seen):
+        assert page.get_by_role("heading", name=HOSTILE_NAME).is_visible()
+        assert page.get_by_text(f"the bucket '{HOSTILE_NAME}' does not exist").is_visible()
         assert page.locator("script").count() == 0
     assert seen.complaints == []
 
