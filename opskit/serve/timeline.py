@@ -1,5 +1,6 @@
 """What ran on each of the last days: success, failure, or a gap where something should have run."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,8 +13,8 @@ from opskit.serve.schedule import Planned
 
 Mark = Literal["success", "findings", "failure", "gap", "nothing"]
 _DAY = timedelta(days=1)
-# The worst that happened on a day is what the day is remembered for, save that a failure was made up for.
-_MARKS: tuple[Mark, ...] = ("success", "findings", "failure")
+# What a day is remembered for: problems that were found, however often none were; a failure only if nothing mended it.
+_MARKS: tuple[Mark, ...] = ("findings", "success", "failure")
 _OF_OUTCOME: dict[str, Mark] = {
     "success": "success",
     "findings": "findings",
@@ -67,17 +68,20 @@ def timeline(
 
 def _days(events: Sequence[Event], planned: Planned, now: datetime, zone: ZoneInfo) -> tuple[tuple[date, Mark], ...]:
     first = min((event.moment for event in events), default=now)
+    marks: defaultdict[date, set[Mark]] = defaultdict(set)
+    for event in events:
+        if abs(now - event.moment) <= HISTORY + _DAY:  # a forged time may be one that no zone can tell
+            marks[event.moment.astimezone(zone).date()].add(event.mark)
     today = now.astimezone(zone).date()
     days = []
     for age in range(HISTORY.days - 1, -1, -1):
         day = today - age * _DAY
-        marks = {event.mark for event in events if event.moment.astimezone(zone).date() == day}
-        days.append((day, _mark(marks, due=_due(planned, day, first, now, zone))))
+        days.append((day, _mark(marks[day], due=_due(planned, day, first, now, zone))))
     return tuple(days)
 
 
 def _mark(marks: set[Mark], *, due: bool) -> Mark:
-    """Return the best of what was tried on a day: a failure that the next run mended is no failure."""
+    """Return what a day is remembered for, given all that was tried on it."""
     return next((mark for mark in _MARKS if mark in marks), "gap" if due or "gap" in marks else "nothing")
 
 

@@ -1,9 +1,15 @@
 """What ran on each of the last thirty days."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from opskit.serve.runs import Run
 from opskit.serve.timeline import Line, Mark, timeline
-from tests.observations import PLANNED, ZONE, broken, healthy
+from tests.observations import NOW, PLANNED, ZONE, broken, healthy, rehearsed
 
 
 def lines(name: str) -> dict[str, Line]:
@@ -42,6 +48,32 @@ def test_weekly_job_is_not_due_on_other_days() -> None:
 
 def test_findings_are_no_failure() -> None:
     assert mark(lines("broken")["verify-artifacts"], 0) == "findings"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "remembered"),
+    [
+        (("findings", "success"), "findings"),
+        (("failure", "success"), "success"),
+        (("failure", "findings", "success"), "findings"),
+    ],
+)
+def test_day_is_remembered_for_what_was_found_and_not_for_a_failure_that_was_mended(
+    outcomes: tuple[Literal["success", "findings", "failure"], ...], remembered: Mark
+) -> None:
+    runs = tuple(Run("probe", NOW, NOW - age * timedelta(minutes=5), each) for age, each in enumerate(outcomes))
+    observation = replace(healthy(), runs=runs)
+    shown = timeline(observation.registries[0], observation, PLANNED, ZONE)
+    assert [mark(line, 0) for line in shown if line.job == "probe"] == [remembered]
+
+
+@pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_forged_time_in_storage_spoils_nothing(moment: datetime) -> None:
+    forged = replace(rehearsed(0), finished=moment)
+    registry = replace(healthy().registries[0], rehearsals=(forged,))
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        shown = timeline(registry, healthy(), PLANNED, ZoneInfo(zone))
+        assert [line.count("success") for line in shown if line.job == "rehearse"] == [0]
 
 
 def test_before_the_first_trace_of_a_job_nothing_was_missed() -> None:
