@@ -15,14 +15,15 @@ def beat(job: str, url: str) -> bool:
 
     Proxies of the environment are used: the listener is outside the cluster.
     """
+    listener = None
     try:
-        if urlsplit(url).scheme not in ("http", "https"):
+        parts = urlsplit(url)
+        listener = parts.hostname
+        if parts.scheme not in ("http", "https"):
             raise ValueError("the URL is neither http nor https")  # noqa: TRY301 - said in one place below
         request = urllib.request.Request(url, headers={"User-Agent": "opskit"})  # noqa: S310 - looked at above
         with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310 - the same
             return True
     except (OSError, ValueError, http.client.HTTPException) as error:
-        logger.warning(
-            "the heartbeat of job %s was not heard by %s: %s", job, urlsplit(url).hostname, type(error).__name__
-        )
+        logger.warning("the heartbeat of job %s was not heard by %s: %s", job, listener, type(error).__name__)
         return False

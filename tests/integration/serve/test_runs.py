@@ -85,5 +85,6 @@ def test_heartbeat_that_is_not_heard_harms_nothing_and_shows_no_url(caplog: pyte
     assert not beat("backup", f"{listener.url}/secret-path")
     assert not beat("backup", "file:///etc/secret-path")
     assert not beat("backup", "not a url/secret-path")
-    assert len(caplog.records) == 4
+    assert not beat("backup", "https://[secret-path")
+    assert len(caplog.records) == 5
     assert "secret-path" not in caplog.text
