@@ -19,6 +19,7 @@ ARTIFACTS: Final = "artifacts/"
 UNKNOWN: Final = ("unreachable", "denied")
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
+_LARGEST_COUNT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,12 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
     for stored in reversed(summaries):
         document = _read(storage, stored.key)
         verdicts = document.get("verdicts")
-        yield ArtifactReport(
-            finished=_stamp(stored.key.removeprefix(folder)) or stored.modified,
-            verdicts={str(name): _number(count) for name, count in verdicts.items()}
-            if isinstance(verdicts, dict)
-            else {},
-            changed=_number(document.get("changed")),
-            layout_failures=_number(document.get("layout_failures")),
-            readable=isinstance(verdicts, dict),
-        )
+        changed, layout_failures = document.get("changed", 0), document.get("layout_failures", 0)
+        finished = _stamp(stored.key.removeprefix(folder)) or stored.modified
+        if isinstance(verdicts, dict) and all(map(_is_count, (*verdicts.values(), changed, layout_failures))):
+            yield ArtifactReport(finished, verdicts, changed, layout_failures)
+        else:
+            yield ArtifactReport(finished, readable=False)
 
 
 def _read(storage: Storage, key: str) -> dict[str, Any]:
@@ -116,9 +114,9 @@ def _moment(value: object) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def _number(value: object) -> int:
-    """Return a count, 0 for what is none."""
-    return int(value) if isinstance(value, int | float) else 0
+def _is_count(value: object) -> bool:
+    """Tell whether a value is a number of things; one that no double holds would break the metrics."""
+    return isinstance(value, int) and 0 <= value <= _LARGEST_COUNT
 
 
 def _items(value: object) -> list[object]:

@@ -155,6 +155,11 @@ def test_missing_rehearsal_is_a_warning_while_the_backups_are_young(store: Stora
         ),
         ({"verdicts": {"present": 9, "sibling-only": 1}}, State.CRITICAL, "1 sibling-only", "artifacts-missing"),
         ({"what": "ever"}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
+        *(
+            ({"verdicts": {"missing": count}}, State.UNKNOWN, "cannot be read", "artifacts-missing")
+            for count in (float("nan"), float("inf"), 10**400, -1, "3")
+        ),
+        ({"verdicts": {"present": 9}, "changed": "2"}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
     ],
 )
 def test_report_on_artifacts_is_judged(
