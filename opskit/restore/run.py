@@ -177,17 +177,16 @@ def _made(admin: Connection, target: Target, manifest: Manifest, *, keep: bool) 
     exists = targets.exists(admin, target.database)
     if not exists:
         targets.create(admin, target, manifest.database.charset, manifest.database.collation)
-    tables = [table.name for table in manifest.tables]
     try:
         if target.staging:
             targets.mark(admin, target, manifest.id)
         yield target
     except BaseException:
         with contextlib.suppress(OpskitError):
-            targets.empty(admin, target.database, tables, drop=not exists)
+            targets.empty(admin, target.database, manifest, drop=not exists)
         raise
     if not keep:
-        targets.empty(admin, target.database, tables, drop=not exists)
+        targets.empty(admin, target.database, manifest, drop=not exists)
 
 
 def _fill(

@@ -3,11 +3,12 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError, NotFoundError, RefusedError
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
@@ -115,14 +116,17 @@ def mark(connection: Connection, target: Target, backup_id: str) -> None:
     execute(connection, f"INSERT INTO {into} VALUES (%s, %s, UTC_TIMESTAMP(6))", [backup_id, target.live])
 
 
-def empty(connection: Connection, database: str, tables: Iterable[str], *, drop: bool) -> None:
-    """Undo a restore that failed: drop the database if the run made it, else what it put there."""
+def empty(connection: Connection, database: str, manifest: Manifest, *, drop: bool) -> None:
+    """Undo a restore: drop the database if the run made it, else what it put there."""
     if drop:
         execute(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
         return
     execute(connection, "SET SESSION foreign_key_checks = 0")
-    for table in tables:
-        execute(connection, f"DROP TABLE IF EXISTS {quote(database)}.{quote(table)}")
+    made = [("table", table.name) for table in manifest.tables]
+    made += [(program.kind, program.name) for program in manifest.programs]
+    for kind, name in made:
+        with suppress(DeniedError):  # what this user may not drop it could not create
+            execute(connection, f"DROP {kind.upper()} IF EXISTS {quote(database)}.{quote(name)}")
 
 
 def tables(connection: Connection, database: str) -> list[str]:

@@ -201,6 +201,22 @@ def test_every_program_that_the_binary_log_forbids_is_named(
     assert not mysql.execute(f"SHOW DATABASES LIKE '{programs}\\_opskit%'")
 
 
+def test_refused_programs_leave_a_named_database_as_empty_as_it_was(
+    mysql: Server, programs: str, storage: Storage, mysql_user: Grant
+) -> None:
+    """The procedure could be created, the triggers could not; a second try must not be told of what the first left."""
+    manifest = saved_by_administrator(mysql, programs, storage)
+    into = f"{programs}_opskit_named"
+    mysql.execute(f"CREATE DATABASE `{into}`")
+    user = endpoint(mysql, mysql_user(f"ALL ON `{into}`.*"))
+    for _ in range(2):
+        with pytest.raises(DeniedError, match=r"\(1419\)"):
+            restore(user, storage, manifest, RestoreOptions(into=into, lease_wait_seconds=30))
+    for view, column in (("tables", "table_schema"), ("routines", "routine_schema")):
+        assert mysql.execute(f"SELECT * FROM information_schema.{view} WHERE {column} = '{into}'") == ()
+    assert mysql.execute(f"SHOW DATABASES LIKE '{into}'")
+
+
 def test_every_definer_that_the_user_may_not_set_is_named(
     mysql: Server, programs: str, storage: Storage, mysql_user: Grant
 ) -> None:
