@@ -9,6 +9,7 @@ import pytest
 from opskit.backup.create import create_backup
 from opskit.restore.run import Options, restore
 from opskit.storage.directory import DirectoryStorage
+from sandbox.mlmd import MODEL_NAME, Library
 from sandbox.server import OwnServer, Server
 from tests.conftest import fresh_database
 from tests.endpoints import endpoint
@@ -187,6 +188,17 @@ def test_a_database_may_be_called_anything(mysql: Server, database: str, tmp_pat
     with round_trip(mysql, odd, tmp_path) as trip:
         trip.require_same_dump()
     assert all(each.parent == trip.folder for each in tmp_path.rglob("*.zst"))
+
+
+def test_registry_that_its_own_library_wrote_is_read_by_it_after_a_restore(
+    mariadb: Server, mariadb_database: str, mlmd: Library, tmp_path: Path
+) -> None:
+    mlmd.write(mariadb, mariadb_database)
+    with round_trip(mariadb, mariadb_database, tmp_path) as trip:
+        trip.require_same_dump()
+        registry = mlmd.read(mariadb, trip.target)
+    assert registry == mlmd.read(mariadb, mariadb_database)
+    assert MODEL_NAME in [each["name"] for each in registry["contexts"]]
 
 
 def test_the_command_line_makes_the_same_round_trip(mysql: Server, database: str, tmp_path: Path) -> None:
