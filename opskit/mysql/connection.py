@@ -204,7 +204,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
-    """Log in and set the session that every dump and load uses.
+    """Log in, within `endpoint.connect_timeout` an answer, and set the session that every dump and load uses.
 
     Never reconnects by itself, never sends several statements at once, and refuses `mysql_clear_password`
     unless the server's certificate was verified.
@@ -228,8 +228,9 @@ def _logged_in(endpoint: Endpoint, database: str | None) -> Connection:
         charset="utf8mb4",
         autocommit=True,
         connect_timeout=endpoint.connect_timeout,
-        read_timeout=endpoint.read_timeout,
-        write_timeout=endpoint.read_timeout,
+        # Until the login is over: PyMySQL's own connect_timeout ends with the TCP connection.
+        read_timeout=endpoint.connect_timeout,
+        write_timeout=endpoint.connect_timeout,
         ssl=_tls_context(endpoint),
         ssl_disabled=endpoint.tls_mode == "disabled",
         local_infile=False,
@@ -238,6 +239,8 @@ def _logged_in(endpoint: Endpoint, database: str | None) -> Connection:
     )
     settings = _session(connection)
     execute(connection, "SET SESSION " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
+    private: Any = connection
+    private._read_timeout = private._write_timeout = endpoint.read_timeout  # noqa: SLF001 - no other way; a test pins it
     return connection
 
 

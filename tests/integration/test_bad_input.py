@@ -1,17 +1,23 @@
 """What people get wrong, through the real command line: one line of error and a hint, and nothing is changed."""
 
+import contextlib
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
+from opskit.errors import UnavailableError
+from opskit.mysql.connection import Endpoint, connect, execute
 from sandbox.s3 import S3Server, rclone_server
 from sandbox.server import OwnServer, Server
 from tests.conftest import fresh_database
+from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
 
 
@@ -86,6 +92,22 @@ def test_database_that_cannot_be_used(
     before = place.state()
     assert word in complained(place.run("backup", "create", **variables(place)), code)
     assert place.state() == before
+
+
+def test_server_that_says_nothing_is_left_after_the_connect_timeout() -> None:
+    """A balancer before a server that hangs takes connections, too."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = Endpoint("127.0.0.1", silent.getsockname()[1], "u", connect_timeout=0.5)
+        with pytest.raises(UnavailableError, match="timed out") as caught:
+            connect(mute)
+    assert caught.value.exit_code == 69
+
+
+def test_answer_may_take_longer_than_the_login(mysql: Server) -> None:
+    with contextlib.closing(connect(replace(endpoint(mysql), connect_timeout=60, read_timeout=120))) as connection:
+        private: Any = connection
+        assert execute(connection, "SELECT 1") == [(1,)]
+        assert private._sock.gettimeout() == 120
 
 
 def test_certificate_that_another_authority_signed_is_78(place: Place, tmp_path: Path) -> None:
