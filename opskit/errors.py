@@ -3,6 +3,7 @@
     OpskitError                70  a bug in opskit, unless a class below says better
     ├── UsageError              2  the command line asks for something that does not exist
     ├── CorruptError           65  a backup is damaged, or a comparison failed
+    │   └── UntrustedError     65  no trusted key has signed it
     ├── NotFoundError          66  no such backup, database or table
     ├── UnavailableError       69  MySQL, S3 or the registry cannot be reached; try again
     ├── RefusedError           73  the target exists or must not be replaced
@@ -60,6 +61,10 @@ class CorruptError(OpskitError):
     """A backup is damaged or hostile, or what came back differs from what was saved."""
 
     exit_code = 65
+
+
+class UntrustedError(CorruptError):
+    """A manifest that no trusted key has signed: nothing else is known to be wrong with it."""
 
 
 class NotFoundError(OpskitError):

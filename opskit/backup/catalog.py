@@ -8,7 +8,7 @@ from datetime import datetime
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key, load_manifest
 from opskit.backup.stages import gathered
-from opskit.errors import CorruptError, NotFoundError, OpskitError, UsageError
+from opskit.errors import CorruptError, NotFoundError, OpskitError, UntrustedError, UsageError
 from opskit.storage import Storage, StoredObject
 
 _LIST = "`opskit backup list` shows what there is"
@@ -20,6 +20,7 @@ class Backup:
     """One folder whose name is a backup id: complete, damaged (and how), unreadable (and why), or without a manifest.
 
     `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed.
+    An `untrusted` one, which no trusted key has signed, is damaged for whoever would restore it.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Backup:
     modified: datetime
     rehearsal: str | None = None
     unreadable: OpskitError | None = None
+    untrusted: bool = False
 
     @property
     def state(self) -> str:
@@ -85,12 +87,13 @@ def folders(storage: Storage, registry: str) -> dict[str, Folder]:
 
 def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Backup:
     """Read the manifest of one folder, and compare it with the listing; what cannot be told is marked."""
-    manifest, problems, unreadable = None, [], None
+    manifest, problems, unreadable, untrusted = None, [], None, False
     if layout.MANIFEST in folder.objects:
         try:
             manifest = read_manifest(storage, registry, backup_id)
         except (CorruptError, NotFoundError) as error:
             problems.append(error.message)
+            untrusted = isinstance(error, UntrustedError)
         except OpskitError as error:
             # The store refuses it, or does not answer, or a newer opskit wrote it: nothing is known to be wrong.
             unreadable = error
@@ -105,6 +108,7 @@ def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Ba
         modified=max(stored.modified for stored in folder.objects.values()),
         rehearsal=_newest_verdict(storage, registry, backup_id, folder),
         unreadable=unreadable,
+        untrusted=untrusted,
     )
 
 

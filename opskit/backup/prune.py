@@ -109,7 +109,8 @@ def _candidate(storage: Storage, backup: Backup, folder: Folder, now: datetime, 
     holds = live_holds(storage, folder.objects.values(), now)
     pinned = str(holds[0]) if holds else elsewhere and f"kept in {elsewhere}"
     time = backup.manifest.snapshot.time if backup.manifest else layout.backup_time(backup.id)
-    if backup.state == "unreadable":
+    # Backups from before signing, or of a key that was taken out too early, must not go as if they were damaged.
+    if backup.state == "unreadable" or backup.untrusted:
         return Candidate(backup.id, time, "unknown", pinned=pinned)
     if backup.state == "damaged" or backup.rehearsal == "failed":
         return Candidate(backup.id, time, "bad", pinned=pinned)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from opskit.backup import layout
 from opskit.backup.stages import gathered
-from opskit.errors import ConfigurationError, CorruptError, NotFoundError
+from opskit.errors import ConfigurationError, NotFoundError, UntrustedError
 from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class SignedStorage:
         return self.inner.put(key, [content], if_absent=if_absent)
 
     def get(self, key: str) -> Iterator[bytes]:
-        """Yield the object's bytes; `CorruptError` for a manifest without the signature of a trusted key."""
+        """Yield the object's bytes; `UntrustedError` for a manifest without the signature of a trusted key."""
         if not self.trusted or not _is_manifest(key):
             yield from self.inner.get(key)
             return
@@ -91,14 +91,14 @@ class SignedStorage:
         try:
             signature = gathered(self.inner.get(_signature_of(key)), _SIGNATURE_BYTES, _signature_of(key))
         except NotFoundError:
-            raise CorruptError(f"{key} is not signed, and signing.trusted_keys is set", hint=_HINT) from None
+            raise UntrustedError(f"{key} is not signed, and signing.trusted_keys is set", hint=_HINT) from None
         for each in self.trusted:
             try:
                 each.verify(signature, content)
             except InvalidSignature:
                 continue
             return
-        raise CorruptError(f"{key} is not signed by a key of signing.trusted_keys", hint=_HINT)
+        raise UntrustedError(f"{key} is not signed by a key of signing.trusted_keys", hint=_HINT)
 
 
 _HINT = "do not restore it: somebody may have changed it; restore another one, and find out who can write the storage"

@@ -14,7 +14,7 @@ from opskit.backup import layout
 from opskit.backup.holds import held, place, release
 from opskit.backup.prune import PruneReport, prune
 from opskit.backup.retention import Policy
-from opskit.errors import CorruptError, DeniedError, NotFoundError, UnavailableError
+from opskit.errors import CorruptError, DeniedError, NotFoundError, UnavailableError, UntrustedError
 from opskit.storage import Storage, StoredObject
 from opskit.storage.directory import DirectoryStorage
 from sandbox.s3 import S3Server
@@ -585,3 +585,18 @@ def test_untrusted_manifest_is_no_good_backup(directory: Storage) -> None:
     report = prune(directory, "reg", LAST_TWO, manifests=Untrusting(directory), apply=True)
     assert report.removed == []
     assert keys(directory) == keys_of("reg", ids)
+
+
+def test_backups_from_before_signing_outlive_the_signed_ones(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 6)
+    signed, unsigned = ids[:3], ids[3:]
+
+    class Trusting(FaultyStorage):
+        def get(self, key: str) -> Iterator[bytes]:
+            if key.endswith("manifest.json") and key.split("/")[1] in unsigned:
+                raise UntrustedError("not signed")
+            return self.inner.get(key)
+
+    report = prune(directory, "reg", LAST_TWO, manifests=Trusting(directory), apply=True)
+    assert (report.removed, report.failures) == ([signed[2]], [])
+    assert keys(directory) == keys_of("reg", [*signed[:2], *unsigned])
