@@ -144,8 +144,8 @@ def restarted(done: Restarted) -> list[str]:
     ]
 
 
-def planned(plan: SwapPlan, reference: str) -> list[str | Table]:
-    """Show what a swap would do."""
+def planned(plan: SwapPlan) -> list[str | Table]:
+    """Show what a swap would do, and name the backup by its id: by then `latest` can be another one."""
     state = "is replaced; its tables are kept beside it" if plan.live_exists else "does not exist, and is made"
     return [
         f"plan: database {plan.live} {state}",
@@ -159,7 +159,7 @@ def planned(plan: SwapPlan, reference: str) -> list[str | Table]:
             right=("ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
         ),
         *_found(plan.found),
-        f"nothing was changed; to carry it out: opskit restore run {reference} --swap --yes",
+        f"nothing was changed; to carry it out: opskit restore run {plan.backup_id} --swap --yes",
     ]
 
 

@@ -95,7 +95,7 @@ def run(
     _announce(manifest, registry)
     if swap and not yes:
         plan = plan_swap(server, live, manifest)
-        invocation.show(plan, *planned(plan, backup_reference))
+        invocation.show(plan, *planned(plan))
         return
     to_restart = Restart(invocation, registry, restart_timeout) if restart else None
     with invocation.progress() as progress:
@@ -137,11 +137,14 @@ def _announce(manifest: Manifest, registry: Registry) -> None:
         human_size(added.binlog_bytes),
         registry.mysql.host,
     )
+    for problem in manifest.database.problems:
+        logger.warning("the registry may not start on %s: %s", manifest.id, problem)
 
 
 @restore.command()
 @click.option("--to", "database", metavar="DATABASE", help="Go back to this database, as `cleanup` lists it.")
 @click.option("--yes", is_flag=True, help="Carry it out.")
+@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
 @exchange_options
 @pass_invocation
 def rollback(
@@ -149,6 +152,7 @@ def rollback(
     *,
     database: str | None,
     yes: bool,
+    lease_wait: timedelta,
     run_id: str | None,
     restart: bool,
     restart_timeout: timedelta,
@@ -163,11 +167,11 @@ def rollback(
             f"plan: the tables of {live} make room for those of {plan.former.database},"
             f" moved out {human_seconds(plan.former.age_seconds)} ago",
             *(f"  {rows:,} rows of {table} would not be live any more" for table, rows in plan.lost.items()),
-            "nothing was changed; to carry it out: opskit restore rollback --yes",
+            f"nothing was changed; to carry it out: opskit restore rollback --to {plan.former.database} --yes",
         )
         return
     to_restart = Restart(invocation, registry, restart_timeout) if restart else None
-    done = roll_back(server, live, database, run_id=run_id)
+    done = roll_back(server, live, database, run_id=run_id, lease_wait_seconds=lease_wait.total_seconds())
     ended = to_restart and to_restart.carry_out()
     invocation.show(
         {"rollback": done, "restart": ended},
@@ -183,8 +187,9 @@ def rollback(
 @restore.command()
 @click.option("--older-than", type=DurationType(), default="7d", help="Leave younger ones alone [7d].")
 @click.option("--apply", is_flag=True, help="Drop them.")
+@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
 @pass_invocation
-def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool) -> None:
+def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool, lease_wait: timedelta) -> None:
     """List the databases that restores and swaps have left beside the live one, and drop them with --apply."""
     registry = invocation.registry
     found = clean_up(
@@ -192,6 +197,7 @@ def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool) -> No
         registry.mysql.database,
         older_than_seconds=older_than.total_seconds(),
         apply=apply,
+        lease_wait_seconds=lease_wait.total_seconds(),
     )
     invocation.show(
         {"dropped": apply, "databases": found.databases, "unmarked": found.unmarked},

@@ -78,12 +78,14 @@ class Leftovers:
     unmarked: tuple[str, ...]
 
 
-def cleanup(server: Endpoint, live: str, *, older_than_seconds: float, apply: bool) -> Leftovers:
+def cleanup(
+    server: Endpoint, live: str, *, older_than_seconds: float, apply: bool, lease_wait_seconds: float = 0
+) -> Leftovers:
     """Return the databases that earlier runs left beside `live`, and drop those that are opskit's if told to."""
     with contextlib.ExitStack() as held:
         admin = held.enter_context(contextlib.closing(connect(server)))
         if apply:
-            held.enter_context(Lease(connect(server), live)).acquire()
+            held.enter_context(Lease(connect(server), live)).acquire(lease_wait_seconds)
         old = [each for each in targets.generated(admin, live) if each.age_seconds >= older_than_seconds]
         for each in old if apply else []:
             execute(admin, f"DROP DATABASE {quote(each.database)}")

@@ -64,6 +64,8 @@ def test_restoring_a_dirty_registry_warns(
     command_line.add(REGISTRY, source, database)
     ended = command_line.run("restore", "run", "latest")
     assert (ended.returncode, "warning: the schema is dirty" in ended.stdout) == (0, True)
+    plan = command_line.run("restore", "run", "latest", "--swap")
+    assert (plan.returncode, "may not start on" in plan.stderr) == (0, True)
 
 
 @pytest.mark.usefixtures("manifest")

@@ -493,3 +493,43 @@ def test_what_is_not_there_is_66_and_nothing_is_changed(
         ended = command_line.run("restore", *arguments)
         assert (ended.returncode, ended.stdout) == (66, ""), ended.stderr
     assert beside(mysql, database) == []
+
+
+def told_command(plan: str) -> list[str]:
+    """The command that a plan tells to carry it out, without the program's name."""
+    (found,) = re.findall(r"to carry it out: opskit (.*)", plan)
+    return str(found).split()
+
+
+@pytest.mark.usefixtures("manifest")
+def test_what_a_plan_tells_to_run_does_what_it_showed_whatever_came_between(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, command_line: CommandLine
+) -> None:
+    command_line.add(REGISTRY, source, database)
+    saved = content(mysql, database)
+    mysql.execute(f"DELETE FROM `{database}`.Artifact")
+    damaged = content(mysql, database)
+    planned = command_line.run("restore", "run", "latest", "--swap")
+    later = create_backup(source, database, storage, REGISTRY)
+    assert command_line.run(*told_command(planned.stdout)).returncode == 0
+    assert content(mysql, database) == saved
+    planned = command_line.run("restore", "rollback")
+    restore_and_swap(source, source, database, storage, later, safety_backup=None)
+    assert command_line.run(*told_command(planned.stdout)).returncode == 0
+    assert content(mysql, database) == damaged
+
+
+@pytest.mark.parametrize("arguments", [["rollback", "--yes"], ["cleanup", "--older-than", "0s", "--apply"]])
+def test_whoever_waits_for_another_run_is_let_in_when_it_ends(
+    arguments: list[str], source: Endpoint, database: str, swap: Swap, command_line: CommandLine
+) -> None:
+    swap()
+    command_line.add(REGISTRY, source, database)
+    with Lease(connect(source), database) as lease:
+        lease.acquire()
+        assert command_line.run("restore", *arguments).returncode == 75
+        ending = threading.Timer(1, lease.release)
+        ending.start()
+        ended = command_line.run("restore", *arguments, "--lease-wait", "1m")
+        ending.join()
+    assert ended.returncode == 0, ended.stderr
