@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opskit.errors import UnavailableError
+from opskit.errors import OpskitError, UnavailableError
 
 # Each has been tried several times by then.
 _FAILURES_IN_A_ROW = 5
@@ -27,5 +27,8 @@ class Breaker:
         except UnavailableError:
             with self._lock:
                 self._failures += 1
+            raise
+        except OpskitError:
+            self._failures = 0
             raise
         self._failures = 0

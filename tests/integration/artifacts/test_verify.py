@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from opskit.artifacts.stores import Store, Stores
 from opskit.artifacts.verdict import Finding
 from opskit.artifacts.verify import verify
 from opskit.backup.stages import decompressed
+from opskit.errors import OpskitError
 from opskit.registry.inventory import Pointer
 from opskit.storage.directory import DirectoryStorage
 from sandbox.s3 import S3Server
-from tests.integration.artifacts.buckets import store_of
+from tests.integration.artifacts.buckets import open_bucket, store_of
 from tests.integration.artifacts.registered import registered
 from tests.wire import Answer, Request, Upstream, Wire, answer, recorded, refused
 
@@ -149,6 +151,23 @@ def test_refused_credentials_are_no_absence(moto: S3Server, wire: Wire, bucket: 
     put(moto, bucket, "a")
     wire.answering = lambda _request, _upstream: refused(403, code)
     assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/a", f"s3://{bucket}/b") == ["denied"] * 2
+
+
+def test_failures_between_answers_do_not_add_up(moto: S3Server, wire: Wire, bucket: str) -> None:
+    """Only a server that stopped answering is not asked any more; 403 and 404 are answers."""
+    count = 0
+
+    def answering(_request: Request, _upstream: Upstream) -> Answer:
+        nonlocal count
+        count += 1
+        return refused(503, "SlowDown") if count % 2 else refused(403, "AccessDenied")
+
+    wire.answering = answering
+    opened = open_bucket(moto, bucket, endpoint=wire.endpoint)
+    for _ in range(12):
+        with suppress(OpskitError):
+            opened.head("a")
+    assert len(wire.sent("HEAD")) == 12
 
 
 def test_one_bucket_denied_leaves_the_others(moto: S3Server, wire: Wire, bucket: str) -> None:
