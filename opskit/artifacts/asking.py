@@ -32,7 +32,7 @@ def look(bucket: Bucket, location: S3Location, *, whole: bool = False) -> Proof 
         return folder
     if isinstance(exact, Stored) or folder.objects:
         return Finding("empty", "zero bytes" if isinstance(exact, Stored) else "no object in the folder has any bytes")
-    if (isinstance(exact, Absent) and exact.deleted) or bucket.was_deleted(location.folder, location.key):
+    if (isinstance(exact, Absent) and exact.deleted) or bucket.was_deleted(location.folder):
         return Finding("deleted", "delete markers stand in its place: the bucket's versions may bring it back")
     if sibling := _sibling(bucket, location):
         return Finding("sibling-only", f"nothing but {sibling}, which KServe would take for it")
@@ -42,8 +42,7 @@ def look(bucket: Bucket, location: S3Location, *, whole: bool = False) -> Proof 
 def _sibling(bucket: Bucket, location: S3Location) -> str:
     if location.key is None:
         return ""
-    siblings = bucket.page(prefix=location.key, limit=2).objects
-    return next((each.key for each in siblings if each.live), "")
+    return next((each.key for each in bucket.page(prefix=location.key).objects if each.live), "")
 
 
 def judge(

@@ -114,15 +114,14 @@ class Bucket:
         except NotFoundError as error:
             return Absent(deleted=_is_delete_marker(error))
 
-    def was_deleted(self, prefix: str, key: str | None) -> bool:
-        """Tell whether delete markers stand where the objects were; False where the store does not say."""
+    def was_deleted(self, folder: str) -> bool:
+        """Tell whether delete markers stand where a folder's objects were; False where the store does not say."""
         try:
             with self._asking("LIST", "cannot list versions"):
-                answer = self._client.list_object_versions(Bucket=self.name, Prefix=prefix, MaxKeys=10)
+                answer = self._client.list_object_versions(Bucket=self.name, Prefix=folder, MaxKeys=10)
         except OpskitError:  # many stores have no versions, and listing them is a right of its own
             return False
-        names = [each.get("Key", "") for each in answer.get("DeleteMarkers", ())]
-        return any(name == key or name.startswith(prefix) for name in names)
+        return any(each.get("Key", "").startswith(folder) for each in answer.get("DeleteMarkers", ()))
 
     @contextmanager
     def _asking(self, kind: str, doing: str) -> Iterator[None]:

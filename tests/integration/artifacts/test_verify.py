@@ -101,6 +101,13 @@ def test_every_kind_of_absence_has_its_own_word(moto: S3Server, bucket: str) -> 
     assert "models/foobar/x" in found[f"s3://{bucket}/models/foo"].detail
 
 
+def test_sibling_is_found_behind_empty_ones(moto: S3Server, bucket: str) -> None:
+    for name in ("foo-1", "foo-2", "foo-3"):
+        put(moto, bucket, f"models/{name}", b"")
+    put(moto, bucket, "models/foobar/x")
+    assert verdicts(store_of(moto), f"s3://{bucket}/models/foo") == ["sibling-only"]
+
+
 def test_delete_marker_is_told_from_absence(moto: S3Server, bucket: str) -> None:
     client = moto.client()
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
