@@ -17,6 +17,9 @@ from opskit.storage.s3_client import connect_s3
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# How a URI would name a store that has no endpoint in the configuration.
+_AMAZON = "https://s3.amazonaws.com"
+
 
 @dataclass(frozen=True)
 class Store:
@@ -85,7 +88,7 @@ class Stores:
         for store in self._stores:
             bucket = (store.connections or {}).get(location.connection)
             if bucket is not None:
-                return s3_location(bucket, location.path, store.endpoint)
+                return s3_location(bucket, location.path, store.endpoint or _AMAZON)
         return Unsupported(f"no store names the data connection {location.connection}")
 
     @property

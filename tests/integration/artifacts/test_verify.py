@@ -11,6 +11,7 @@ import pytest
 from opskit.artifacts.report import Record, Summary, get_records, newest_summary, report_key, time_name
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.stores import Store, Stores
+from opskit.artifacts.uri import ConnectionLocation, S3Location
 from opskit.artifacts.verdict import Finding
 from opskit.artifacts.verify import verify
 from opskit.backup.stages import decompressed
@@ -106,6 +107,15 @@ def test_sibling_is_found_behind_empty_ones(moto: S3Server, bucket: str) -> None
         put(moto, bucket, f"models/{name}", b"")
     put(moto, bucket, "models/foobar/x")
     assert verdicts(store_of(moto), f"s3://{bucket}/models/foo") == ["sibling-only"]
+
+
+def test_data_connection_of_amazon_s_store_is_looked_for_there() -> None:
+    amazon = Store(region="us-east-1", connections={"aws-connection": "models"})
+    stores = Stores([Store(endpoint="https://s3.example"), amazon])
+    location = stores.locate(ConnectionLocation("aws-connection", "a"))
+    assert isinstance(location, S3Location)
+    assert stores.find(location) is stores.find(S3Location("models", "a", "a/", "https://s3.amazonaws.com"))
+    assert stores.find(location) is not stores.find(S3Location("models", "a", "a/"))
 
 
 def test_delete_marker_is_told_from_absence(moto: S3Server, bucket: str) -> None:
