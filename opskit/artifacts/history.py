@@ -16,6 +16,8 @@ from opskit.artifacts.verdict import GONE, VERDICTS
 _INDEX_BITS: Final = 32
 _INDEX_MASK: Final = (1 << _INDEX_BITS) - 1
 _SORTED_AT_ONCE: Final = 50_000
+# The first of the scopes that the last two bits of a fingerprint's digest tell.
+_OBJECT: Final = 1
 
 
 class _Entry(NamedTuple):
@@ -77,9 +79,8 @@ def compared(records: Iterable[Record], former: Former, now: datetime) -> Iterat
         fingerprint = _fingerprint(record)
         same_pointer = before is not None and before.pointer == _pointer(record)
         baseline = before.baseline if before is not None and same_pointer else 0
-        comparable = baseline and fingerprint and baseline % 4 == fingerprint % 4
         # The first run with --layout knows more than those without: the whole folder instead of its first object.
-        kept = fingerprint if fingerprint % 4 > baseline % 4 else baseline
+        kept = fingerprint if _knows_more(fingerprint, baseline) else baseline
         since = moment
         if before is not None and before.verdict == record["verdict"]:
             since = datetime.fromtimestamp(before.since, UTC)
@@ -88,7 +89,7 @@ def compared(records: Iterable[Record], former: Former, now: datetime) -> Iterat
             "was": before.verdict if before is not None else None,
             "newly_missing": bool(gone and len(former) and (before is None or before.verdict not in GONE)),
             "recovered": bool(before and before.verdict in GONE and record["verdict"] == "present"),
-            "changed": bool(comparable and baseline != fingerprint),
+            "changed": _differ(baseline, fingerprint),
             "baseline": f"{kept:016x}",
         }
 
@@ -97,6 +98,18 @@ def _pointer(record: Record) -> int:
     """Return a digest of how the artifact is registered: whoever updates it means the bytes of that moment."""
     text = "\0".join(str(record[name]) for name in ("uri", "storage_key", "storage_path", "updated"))
     return xxhash.xxh64_intdigest(text.encode(errors="replace"))
+
+
+def _differ(baseline: int, fingerprint: int) -> bool:
+    """Tell whether these are of different bytes; an object that is a folder now was replaced as well."""
+    if not baseline or not fingerprint:
+        return False
+    same_scope = baseline % 4 == fingerprint % 4
+    return baseline != fingerprint if same_scope else _OBJECT in (baseline % 4, fingerprint % 4)
+
+
+def _knows_more(fingerprint: int, baseline: int) -> bool:
+    return not baseline or (fingerprint % 4 > baseline % 4 > _OBJECT)
 
 
 def _fingerprint(record: Record) -> int:
@@ -108,5 +121,5 @@ def _fingerprint(record: Record) -> int:
     known = record["fingerprint"]
     if not known or not known["tag"]:
         return 0
-    scope = ("object", "first", "whole").index(known["scope"]) + 1
+    scope = _OBJECT + ("object", "first", "whole").index(known["scope"])
     return xxhash.xxh64_intdigest(f"{known['tag']}\0{known['size']}".encode()) & ~3 | scope

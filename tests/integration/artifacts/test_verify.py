@@ -397,6 +397,22 @@ def test_fingerprint_of_a_whole_folder_sees_every_object(
     assert summary.changed == 1
 
 
+@pytest.mark.parametrize("layout", [False, True])
+def test_object_that_became_a_folder_was_replaced(
+    moto: S3Server, storage: DirectoryStorage, bucket: str, *, layout: bool
+) -> None:
+    put(moto, bucket, "models/a")
+    pointers = [registered(1, f"s3://{bucket}/models/a")]
+    verified(moto, storage, pointers, layout=layout)
+    moto.client().delete_object(Bucket=bucket, Key="models/a")
+    put(moto, bucket, "models/a/x")
+    assert verified(moto, storage, pointers, day=1, layout=layout)[0].changed == 1
+    assert verified(moto, storage, pointers, day=2, layout=layout)[0].changed == 1
+    moto.client().delete_object(Bucket=bucket, Key="models/a/x")
+    put(moto, bucket, "models/a")
+    assert verified(moto, storage, pointers, day=3, layout=layout)[0].changed == 0
+
+
 def test_summary_holds_the_numbers_and_the_report_is_one_json_document(
     moto: S3Server, storage: DirectoryStorage, bucket: str
 ) -> None:
