@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -174,6 +174,8 @@ def _verify_part(
 ) -> None:
     first, end = (run.artifacts * index // run.shards for index in (shard.index, shard.index + 1))
     pointers = (_pointer(record, run) for record in islice(get_records(storage, run.inventory), first, end))
+    # As the summary will say it, whatever this shard was told.
+    options = replace(options, layout=run.layout)
     records = (record_of(*each) for each in find_all(pointers, places, options, progress))
     put_records(
         storage, _part(folder, shard.index, run), {"shard": shard.index, "of": shard.count}, records, again=True

@@ -141,13 +141,14 @@ def _verify_shard(
     storage = configured_storage(invocation.settings)
 
     def look(registry: Registry) -> Summary | None:
+        now = time_name(datetime.now(UTC))
+        summary = Summary(registry.name, now, "", options.layout, live_only, run_id=run_id)
+
         def pointers() -> Iterable[Pointer]:
-            return inventory_from(invocation, registry, backup_reference)[1]
+            summary.source, found = inventory_from(invocation, registry, backup_reference)
+            return found
 
         with invocation.progress() as progress:
-            source = f"backup {backup_reference}" if backup_reference else "database"
-            now = time_name(datetime.now(UTC))
-            summary = Summary(registry.name, now, source, options.layout, live_only, run_id=run_id)
             places = artifact_places(invocation.settings)
             return verify_shard(pointers, places, storage, summary, shard, options, progress=progress)
 

@@ -179,6 +179,15 @@ def test_shards_of_an_indexed_job_make_one_report(opskit: Opskit, tmp_path: Path
     assert opskit("artifacts", "merge", "verify-29000").returncode == 1
 
 
+def test_shards_of_a_backup_name_the_backup(opskit: Opskit, tmp_path: Path) -> None:
+    assert opskit("backup", "create").returncode == 0
+    run_of_one = ("--shard", "0/1", "--run-id", "by-hand")
+    assert opskit("artifacts", "verify", "--backup", "latest", *run_of_one).returncode == 0
+    summary = newest_summary(DirectoryStorage(tmp_path / "backups"), "registry")
+    assert summary is not None
+    assert summary.source.startswith("backup 20")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--shard", "2/2", "--run-id", "x"), ("--shard", "0/2"), ("--shard", "0/2", "--run-id", "x", "--csv", "file")],

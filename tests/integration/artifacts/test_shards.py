@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opskit.artifacts.report import Summary, get_records, newest_summary, report_key, time_name
-from opskit.artifacts.search import Places
+from opskit.artifacts.search import Options, Places
 from opskit.artifacts.shards import Shard, merge, parse_shard, verify_shard
 from opskit.artifacts.stores import Stores
 from opskit.artifacts.verify import verify
@@ -161,6 +161,17 @@ def test_run_is_compared_with_the_report_before_it(
     assert done is not None
     assert done.compared_with == NOW
     assert done.newly_missing == 1
+
+
+def test_layout_is_judged_by_all_shards_or_by_none(
+    places: Places, storage: DirectoryStorage, pointers: list[Pointer]
+) -> None:
+    told = summary()
+    told.layout = True
+    for index, options in enumerate([Options(layout=True), Options()]):
+        verify_shard(lambda: pointers, places, storage, told, Shard(index, 2), options, wait_seconds=0)
+    found = [each["fingerprint"] for each in get_records(storage, report_key("registry", NOW))]
+    assert {each["scope"] for each in found if each} == {"whole"}
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "a/b", "1/2/3", "0/0"])
