@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key, load_manifest
@@ -12,6 +13,7 @@ from opskit.errors import CorruptError, NotFoundError, OpskitError, UntrustedErr
 from opskit.storage import Storage, StoredObject
 
 _LIST = "`opskit backup list` shows what there is"
+STATES: Final = ("complete", "damaged", "unreadable", "unfinished")
 _VERDICT_MAXIMUM_BYTES = 1024 * 1024
 
 

@@ -10,12 +10,15 @@ from opskit.storage import Storage
 
 
 def check(storage: Storage, registry: str, max_age: timedelta, now: datetime) -> Iterator[Finding]:
-    """Find the newest complete backup, and name the damaged ones that are newer."""
+    """Find the newest complete backup, and name those that are newer and damaged, or cannot be read."""
     for backup in newest_backups(storage, registry):
         if backup.state == "complete" and backup.manifest is not None:
             yield _judged(backup.manifest, max_age, now)
             return
-        if backup.state == "damaged":
+        if backup.unreadable is not None:
+            said = f"backup {backup.id} cannot be read: {backup.unreadable.message}"
+            yield Finding(State.UNKNOWN, said, backup.unreadable.hint)
+        elif backup.state == "damaged":
             yield _damaged(backup)
     yield Finding(State.CRITICAL, "there is no complete backup", "take one: opskit backup create")
 

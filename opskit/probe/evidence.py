@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from opskit.artifacts.verdict import GONE
 from opskit.backup import layout
+from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
 
@@ -20,6 +21,7 @@ UNKNOWN: Final = ("unreachable", "denied")
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
 _LARGEST_COUNT = 2**53
+_LARGEST_FILE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
 
 def _read(storage: Storage, key: str) -> dict[str, Any]:
     try:
-        document = json.loads(b"".join(storage.get(key)))
+        document = json.loads(gathered(storage.get(key), _LARGEST_FILE, key))
     except (CorruptError, NotFoundError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

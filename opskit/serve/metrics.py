@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from opskit import __version__
+from opskit.backup.catalog import STATES
 from opskit.probe import render
 from opskit.serve.observation import Observation
 
@@ -70,7 +71,7 @@ def _backups(observation: Observation) -> Iterator[Family]:
         ((registry.name, state), float(sum(backup.state == state for backup in registry.backups)))
         for registry in observation.registries
         if registry.problem is None
-        for state in ("complete", "damaged", "unfinished")
+        for state in STATES
     ]
     yield _gauge("opskit_backups", "Backups in storage by state.", ["registry", "state"], counts)
 

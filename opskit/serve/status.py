@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Final
 
 from opskit import __version__
+from opskit.backup.catalog import STATES
 from opskit.probe import render
 from opskit.serve.observation import Observation, RegistryObservation
 from opskit.serve.runs import Run
@@ -45,7 +46,7 @@ def _registry(registry: RegistryObservation) -> dict[str, object]:
         "state": registry.state,
         "problem": registry.problem,
         "checks": render.document(registry.checks)["checks"],
-        "backups": {state: states.count(state) for state in ("complete", "damaged", "unfinished")},
+        "backups": {state: states.count(state) for state in STATES},
         "newest_backup": {
             "id": manifests[0].id,
             "time": _time(manifests[0].snapshot.time),

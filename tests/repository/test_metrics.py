@@ -2,16 +2,19 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from opskit.backup.catalog import Backup
+from opskit.errors import DeniedError
 from opskit.probe import render
 from opskit.serve.metrics import exposition
 from sandbox.prometheus import promtool
 from tests.conftest import skipped_unless_had
-from tests.observations import broken, healthy, hostile
+from tests.observations import NOW, broken, healthy, hostile
 from tests.unit.command_line import PROJECT
 
 DOCUMENTED = re.findall(
@@ -54,6 +57,22 @@ def test_layers_are_exposed_alike_by_probe_and_by_serve() -> None:
     results = healthy().registries[0].checks
     probe = exposed(render.prometheus(results) + "\n")
     assert probe == {name: each for name, each in exposed(everything()).items() if name in probe}
+
+
+def test_backup_that_cannot_be_read_is_counted_too() -> None:
+    observation = broken()
+    registry = observation.registries[0]
+    denied = Backup("20261125T021700Z-ffffff", None, ("denied",), 10, NOW, None, DeniedError("denied"))
+    registry = replace(registry, backups=(denied, *registry.backups))
+    text = exposition(replace(observation, registries=(registry,)), {}).decode()
+    counts = {
+        sample.labels["state"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "opskit_backups"
+    }
+    assert (counts["unreadable"], counts["damaged"], counts["unfinished"]) == (1, 1, 1)
+    assert sum(counts.values()) == len(registry.backups)
 
 
 @pytest.mark.prometheus

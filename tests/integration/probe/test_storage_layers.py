@@ -97,6 +97,16 @@ def test_damaged_backup_is_critical_and_named_beside_the_last_good_one(root: Pat
     assert f"backup {manifest.id} is 0 h old" in result.findings[-1].detail
 
 
+def test_newer_backup_that_cannot_be_read_is_unknown(root: Path, manifest: Manifest) -> None:
+    newer = "29991231T235959Z-ffffff"
+    shutil.copytree(root / NAME / manifest.id, root / NAME / newer)
+    (root / NAME / newer / "manifest.json").write_text('{"format": 99}')
+    result = probed_backup(open_storage(str(root)))
+    assert result.state is State.UNKNOWN
+    assert f"backup {newer} cannot be read" in result.detail
+    assert f"backup {manifest.id} is 0 h old" in result.findings[-1].detail
+
+
 def test_backup_that_is_being_written_is_passed_over(root: Path, manifest: Manifest) -> None:
     newer = root / NAME / "29991231T235959Z-ffffff"
     newer.mkdir()
@@ -127,6 +137,14 @@ def test_unreadable_rehearsal_is_unknown(root: Path, manifest: Manifest) -> None
     folder = root / NAME / manifest.id / "rehearsals"
     folder.mkdir()
     (folder / "20261124T010203000000Z.json").write_text("[")
+    assert probed_rehearsal(open_storage(str(root))).state is State.UNKNOWN
+
+
+def test_verdict_that_fills_the_memory_is_not_read_to_its_end(root: Path, manifest: Manifest) -> None:
+    folder = root / NAME / manifest.id / "rehearsals"
+    folder.mkdir()
+    padded = json.dumps({"verdict": "passed", "padding": "x" * 2**20})
+    (folder / "20261124T010203000000Z.json").write_text(padded)
     assert probed_rehearsal(open_storage(str(root))).state is State.UNKNOWN
 
 
