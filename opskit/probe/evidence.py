@@ -21,7 +21,8 @@ UNKNOWN: Final = ("unreachable", "denied")
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
 _LARGEST_COUNT = 2**53
-_LARGEST_FILE = 1024 * 1024
+# A summary holds a thousand findings, and a URI may have 64 KiB.
+_LARGEST_FILE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def test_unreadable_rehearsal_is_unknown(root: Path, manifest: Manifest) -> None
 def test_verdict_that_fills_the_memory_is_not_read_to_its_end(root: Path, manifest: Manifest) -> None:
     folder = root / NAME / manifest.id / "rehearsals"
     folder.mkdir()
-    padded = json.dumps({"verdict": "passed", "padding": "x" * 2**20})
+    padded = json.dumps({"verdict": "passed", "padding": "x" * 64 * 2**20})
     (folder / "20261124T010203000000Z.json").write_text(padded)
     assert probed_rehearsal(open_storage(str(root))).state is State.UNKNOWN
 
