@@ -37,9 +37,8 @@ def serve(settings: Settings, registries: Sequence[Registry], options: Sequence[
     def after(run: Run) -> None:
         observer.wake()
         configured = settings.serve.job(run.job)
-        url = configured.read_heartbeat_url() if configured and run.outcome == "success" else None
-        if url is not None:
-            beat(run.job, url)
+        if configured and run.outcome == "success":
+            beat(run.job, configured.read_heartbeat_url)
 
     observer = Observer(look, settings.serve.refresh.total_seconds())
     children = Children(options, log, after)

@@ -11,6 +11,7 @@ import pytest
 from opskit.jobs import Job, job
 from opskit.serve.heartbeat import beat
 from opskit.serve.runs import Children, Run, RunLog
+from opskit.settings.serve import ScheduledJob
 from tests.integration.probe.http_servers import ABSENT, FINE, always, http_server
 
 NOBODY = ["--mysql-url", "mysql://user@127.0.0.1:1/database"]
@@ -76,15 +77,30 @@ def test_child_gets_a_session_of_its_own(children: Children) -> None:
     thread.join(WAIT_SECONDS)
 
 
+def heard(url: str) -> bool:
+    return beat("backup", lambda: url)
+
+
 def test_heartbeat_that_is_not_heard_harms_nothing_and_shows_no_url(caplog: pytest.LogCaptureFixture) -> None:
     with http_server(always(FINE)) as listener:
-        assert beat("backup", f"{listener.url}/secret-path")
+        assert heard(f"{listener.url}/secret-path")
         assert listener.requests == [("/secret-path", None)]
     with http_server(always(ABSENT)) as refusing:
-        assert not beat("backup", f"{refusing.url}/secret-path")
-    assert not beat("backup", f"{listener.url}/secret-path")
-    assert not beat("backup", "file:///etc/secret-path")
-    assert not beat("backup", "not a url/secret-path")
-    assert not beat("backup", "https://[secret-path")
+        assert not heard(f"{refusing.url}/secret-path")
+    assert not heard(f"{listener.url}/secret-path")
+    assert not heard("file:///etc/secret-path")
+    assert not heard("not a url/secret-path")
+    assert not heard("https://[secret-path")
     assert len(caplog.records) == 5
     assert "secret-path" not in caplog.text
+
+
+def test_heartbeat_whose_file_is_gone_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    configured = ScheduledJob(name="backup", heartbeat_url_file=tmp_path / "gone")
+    assert not beat("backup", configured.read_heartbeat_url)
+    assert "the heartbeat of job backup cannot be sent" in caplog.text
+
+
+def test_job_without_a_heartbeat_calls_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    assert not beat("backup", ScheduledJob(name="backup").read_heartbeat_url)
+    assert caplog.records == []
