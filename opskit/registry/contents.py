@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from opskit.errors import CorruptError
 from opskit.registry.text import readable
 
 # Yields of the named table the named columns: stored bytes, numbers as decimal text, None for NULL.
@@ -131,11 +132,16 @@ def _entity(type_name: str, columns: Sequence[str], values: Sequence[bytes | Non
     name = _text(named.pop("name"))
     own = name if type_name == "kf.RegisteredModel" else name.partition(":")[2] or name
     shown = {
-        column: _STATES[column][min(_number(value), 6)] if column in _STATES else _text(value)
+        column: _state(_STATES[column], _number(value)) if column in _STATES else _text(value)
         for column, value in named.items()
         if value is not None
     }
     return Entity(_KINDS.get(type_name, type_name.removeprefix("kf.")), (own,), {"name": name, **shown})
+
+
+def _state(names: Sequence[str], number: int) -> str:
+    # A registry newer than this opskit may know more of them.
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def _names(key: Key, entities: dict[Key, Entity], parents: dict[Key, Key]) -> Iterator[str]:
@@ -170,7 +176,10 @@ def _struct(value: bytes) -> str:
 
 
 def _number(value: bytes | None) -> int:
-    return int(value or b"0")
+    try:
+        return int(value or b"0")
+    except ValueError as error:
+        raise CorruptError("where the registry has a number there is none") from error
 
 
 def _text(value: bytes | None) -> str:
