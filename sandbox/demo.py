@@ -22,6 +22,7 @@ from sandbox.server import OwnServer
 DATABASE = "model_registry"
 MODELS = 300
 SHAPE = Shape(flavour="embedmd", models=MODELS)
+ARCHIVE = f"UPDATE {DATABASE}.ContextProperty SET string_value = 'ARCHIVED' WHERE context_id = 1 AND name = 'state'"
 STATUS_PAGE = Path(tempfile.gettempdir()) / "opskit-demo-status.html"
 CONFIGURATION = """\
 storage:
@@ -108,9 +109,9 @@ class Demo:
         victim.write_bytes(content)
         print(f"(one bit of {victim.name} is flipped)", flush=True)
 
-    def middle_backup(self) -> str:
-        """Return the id of the backup that is neither the oldest nor the newest."""
-        return sorted(each.name for each in (self.bucket / "demo" / "distance-prediction").glob("2*"))[1]
+    def backups(self) -> list[str]:
+        """Return the ids of the backups, the oldest first."""
+        return sorted(each.name for each in (self.bucket / "demo" / "distance-prediction").glob("2*"))
 
     def newest(self, purpose: str) -> str:
         """Return the newest database that opskit made for this purpose."""
@@ -161,13 +162,13 @@ def _configure(mysql: OwnServer, s3: S3Server, folder: Path, password: str) -> d
 
 def prune(demo: Demo) -> None:
     """Show what retention lets go, what a hold does, and what is left."""
+    _, middle, _ = demo.backups()
     demo.say("Retention, with keep_last 1: of three backups the newest stays, and the newest that was rehearsed.")
-    demo.opskit("backup", "create")
     demo.opskit("backup", "prune")
     demo.say("Not so fast: a hold keeps any backup, until it is released or ends by itself.")
-    demo.opskit("backup", "hold", demo.middle_backup(), "--for", "30d", "--reason", "incident 7")
+    demo.opskit("backup", "hold", middle, "--for", "30d", "--reason", "incident 7")
     demo.opskit("backup", "prune", "--apply")
-    demo.opskit("backup", "release", demo.middle_backup())
+    demo.opskit("backup", "release", middle)
     demo.opskit("backup", "prune", "--apply")
 
 
@@ -192,7 +193,7 @@ def play(demo: Demo) -> None:
     demo.opskit("restore", "run", "latest")
     demo.identical(DATABASE, demo.newest("restore"))
     demo.say("A model is archived. What has happened to the registry since the backup?")
-    demo.sql(f"UPDATE {DATABASE}.ContextProperty SET string_value = 'ARCHIVED' WHERE context_id = 1 AND name = 'state'")
+    demo.sql(ARCHIVE)
     demo.opskit("backup", "diff", "latest", "live", expect=1)
     demo.say("Somebody damages the registry.")
     demo.sql(f"DELETE FROM {DATABASE}.Artifact WHERE id % 2 = 0; DROP TABLE {DATABASE}.EventPath")
@@ -205,6 +206,10 @@ def play(demo: Demo) -> None:
     demo.opskit("restore", "rollback", "--yes")
     demo.opskit("restore", "rollback", "--to", demo.newest("after"), "--yes")
     demo.sql(f"SELECT COUNT(*) AS artifacts FROM {DATABASE}.Artifact")
+    demo.say("The model is archived once more, and saved. What has happened between two backups? No server is asked.")
+    demo.sql(ARCHIVE)
+    demo.opskit("backup", "create")
+    demo.opskit("backup", "diff", demo.backups()[0], "latest", expect=1)
     prune(demo)
     demo.say("One byte of the newest backup changes in the bucket: it is found, named, and never restored.")
     demo.flip_a_byte()
