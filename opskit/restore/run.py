@@ -1,6 +1,7 @@
 """A restore from beginning to end: judge the backup, look ahead, load into a database of its own, compare."""
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from opskit.restore.space import Additions, additions
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
+
+logger = logging.getLogger(__name__)
 
 DAMAGED = "nothing was executed; restore from another backup, and find out what changed the bucket"
 
@@ -86,7 +89,7 @@ def restore(
     """Restore a backup into a staging database, or into `options.into`, and compare every row.
 
     Nothing is executed before every object was read, compared with its digest and judged by the grammar
-    (`CorruptError`). A restore that fails drops the database that it made.
+    (`CorruptError`). A restore that fails drops the database that it made, or warns that it could not.
     """
     with Lease(connect(server), options.into or options.beside or manifest.database.name) as lease:
         lease.acquire(options.lease_wait_seconds)
@@ -182,8 +185,10 @@ def _made(admin: Connection, target: Target, manifest: Manifest, *, keep: bool) 
             targets.mark(admin, target, manifest.id)
         yield target
     except BaseException:
-        with contextlib.suppress(OpskitError):
+        try:
             targets.empty(admin, target.database, manifest, drop=not exists)
+        except OpskitError as error:
+            logger.warning("what was restored so far is left in database %s: %s", target.database, error.message)
         raise
     if not keep:
         targets.empty(admin, target.database, manifest, drop=not exists)

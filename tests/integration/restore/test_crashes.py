@@ -4,6 +4,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from opskit.mysql.connection import Endpoint
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rehearse import rehearse
 from opskit.restore.rollback import cleanup, rollback
-from opskit.restore.run import Options
+from opskit.restore.run import Options, restore
 from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
@@ -242,3 +243,28 @@ def test_termination_in_the_middle_of_the_rename_says_on_which_side_it_ended(
         "new": f"the tables were exchanged; those of before are in {''.join(beside(mysql, database, 'before%'))}",
     }
     assert said.splitlines()[-1] == f"hint: {told[outcome]}"
+
+
+def test_restore_that_cannot_be_undone_says_what_it_left(
+    source: Endpoint,
+    database: str,
+    manifest: Manifest,
+    mysql: Server,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    into = f"{database}_opskit_left"
+    with mysql.connect(autocommit=False) as connection, connection.cursor() as reader:
+
+        class Failing(DirectoryStorage):
+            """Fails when rows are loaded, while somebody looks at a table that has to go again."""
+
+            def get(self, key: str) -> Iterator[bytes]:
+                if ".Artifact.00001." in key and mysql.execute(f"SHOW DATABASES LIKE '{into}'"):
+                    reader.execute(f"SELECT 1 FROM `{into}`.Artifact")
+                    raise UnavailableError("a fault")
+                return super().get(key)
+
+        with pytest.raises(UnavailableError, match="a fault"):
+            restore(source, Failing(tmp_path / "backups"), manifest, Options(into=into, workers=1))
+    assert f"what was restored so far is left in database {into}: " in caplog.text
