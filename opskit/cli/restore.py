@@ -79,6 +79,8 @@ def run(
         raise UsageError("--swap replaces the live database, --into names another one: give one of them")
     if not swap and (yes or restart or no_safety_backup):
         raise UsageError("--yes, --restart and --no-safety-backup belong to --swap", hint="add --swap")
+    if enable_events and not into:
+        raise UsageError("--enable-events belongs to --into: events never run in staging", hint="add --into NAME")
     registry, settings = invocation.registry, invocation.settings
     storage = configured_storage(settings)
     manifest = find(storage, registry.name, backup_reference)

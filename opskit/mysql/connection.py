@@ -128,7 +128,7 @@ _UNAVAILABLE = {
     3169,  # session was killed
     4031,  # disconnected for idling
 }
-_NOT_FOUND = {ER.BAD_DB_ERROR, ER.NO_SUCH_TABLE}
+_NOT_FOUND = {ER.BAD_DB_ERROR, ER.WRONG_DB_NAME, ER.NO_SUCH_TABLE}
 _NO_SPACE = {
     1021,  # ER_DISK_FULL
     1114,  # the table is full

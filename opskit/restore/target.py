@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from opskit.backup.manifest import Manifest
-from opskit.errors import DeniedError, NotFoundError, RefusedError
+from opskit.errors import DeniedError, NotFoundError, RefusedError, UsageError
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
 
@@ -21,6 +21,9 @@ _MAXIMUM_NAME = 64  # characters, in both products
 _HASH_LENGTH = 8
 _RUN_ID_LENGTH = 18
 
+
+# MySQL manual, Schema Object Names.
+_IMPOSSIBLE_NAME = re.compile(r"|.{65,}|.* |.*[\0\U00010000-\U0010ffff].*", re.DOTALL)
 
 _OF_A_SWAP: tuple[Purpose, ...] = ("restore", "before", "after")
 
@@ -61,7 +64,15 @@ def exists(connection: Connection, database: str) -> bool:
 
 
 def require_empty(connection: Connection, database: str) -> None:
-    """Raise `RefusedError` if anything is in the database; one that does not exist is empty."""
+    """Raise `RefusedError` if anything is in the database; one that does not exist is empty.
+
+    `UsageError` for a name that none can have.
+    """
+    if _IMPOSSIBLE_NAME.fullmatch(database):
+        raise UsageError(
+            f"no database can be called {database!r}",
+            hint="names have 1 to 64 characters, no space at the end, and no emoji",
+        )
     held = scalar(
         connection,
         "SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s)"

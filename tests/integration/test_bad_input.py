@@ -82,6 +82,7 @@ MYSQL: dict[str, tuple[int, Callable[[Place], dict[str, str]], str]] = {
     "no password": (77, lambda _: {"OPSKIT_MYSQL_PASSWORD": ""}, "Access denied"),
     "unknown user": (77, lambda it: {"OPSKIT_MYSQL_URL": f"mysql://who@{it.server.host}:{it.server.port}/d"}, "denied"),
     "unknown database": (66, lambda it: {"OPSKIT_MYSQL_URL": f"{it.server.url}/unknown_one"}, "unknown_one"),
+    "impossible database": (66, lambda it: {"OPSKIT_MYSQL_URL": f"{it.server.url}/x%20"}, "'x '"),
 }  # fmt: skip
 
 
@@ -156,6 +157,19 @@ def test_target_that_is_not_empty_is_73(place: Place) -> None:
     before = place.state()
     said = complained(place.run("restore", "run", "latest", "--into", place.database), 73)
     assert place.database in said
+    assert place.state() == before
+
+
+@pytest.mark.parametrize("name", ["", "n" * 65, "space ", "\U0001f600"], ids=["empty", "long", "space", "emoji"])
+def test_target_that_no_database_can_be_called_is_2(place: Place, name: str) -> None:
+    before = place.state()
+    assert "no database can be called" in complained(place.run("restore", "run", "latest", "--into", name), 2)
+    assert place.state() == before
+
+
+def test_events_are_not_enabled_in_staging(place: Place) -> None:
+    before = place.state()
+    assert "--into" in complained(place.run("restore", "run", "latest", "--enable-events"), 2)
     assert place.state() == before
 
 
