@@ -1,4 +1,4 @@
-"""Artifacts behind `http:` and `https:`: one HEAD each."""
+"""Artifacts behind `http:` and `https:`: one HEAD each, and one byte where that does not tell."""
 
 from urllib3 import BaseHTTPResponse
 
@@ -20,8 +20,10 @@ def look_at_document(hosts: Hosts, location: HttpLocation) -> Finding:
     if origin is None:
         return Finding("malformed", "the host is no name or address")
     with hosts.ask("HEAD", origin, location.target, {}, login=True) as answer:
-        if answer.status not in _NO_HEAD:
-            return finding_of(answer)
+        finding = finding_of(answer)
+        # Some servers say of every document that they are asked for by HEAD that it has no bytes.
+        if answer.status not in _NO_HEAD and finding.verdict != "empty":
+            return finding
     with hosts.ask("GET", origin, location.target, {"Range": "bytes=0-0"}, login=True) as answer:
         return finding_of(answer)
 

@@ -75,6 +75,11 @@ def test_document_without_a_byte_is_empty(wire: Wire) -> None:
     assert said(at(wire), f"{wire.endpoint}/x").verdict == "empty"
 
 
+def test_document_that_only_head_calls_empty_is_present(wire: Wire) -> None:
+    wire.answering = lambda request, _upstream: answer(200, "" if request.method == "HEAD" else "bytes")
+    assert said(at(wire), f"{wire.endpoint}/x").verdict == "present"
+
+
 def test_redirects_between_configured_hosts_are_followed_but_not_without_end(wire: Wire) -> None:
     wire.answering = lambda request, _upstream: (
         answer(200, "bytes") if request.path == "/there" else answer(307, Location="/there")
