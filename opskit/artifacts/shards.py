@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from opskit.artifacts.report import (
     Record,
@@ -54,6 +56,9 @@ class _Run:
     source: str
     layout: bool
     live_only: bool
+
+
+_RUNS: Final = TypeAdapter(_Run)
 
 
 def parse_shard(text: str) -> Shard:
@@ -161,11 +166,10 @@ def _take_inventory(pointers: Iterable[Pointer], storage: Storage, folder: str, 
 
 def _read_run(storage: Storage, folder: str) -> _Run | None:
     try:
-        document: dict[str, Any] = json.loads(b"".join(storage.get(f"{folder}run.json")))
-        return _Run(**document)
+        return _RUNS.validate_json(b"".join(storage.get(f"{folder}run.json")))
     except NotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValidationError as error:
         raise CorruptError(f"{folder}run.json is not what opskit writes") from error
 
 

@@ -1,5 +1,6 @@
 """Several machines share one verification; any of them may die at any moment."""
 
+import json
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from opskit.artifacts.search import Options, Places
 from opskit.artifacts.shards import Shard, merge, parse_shard, verify_shard
 from opskit.artifacts.stores import Stores
 from opskit.artifacts.verify import verify
-from opskit.errors import NotFoundError, UnavailableError, UsageError
+from opskit.errors import CorruptError, NotFoundError, UnavailableError, UsageError
 from opskit.registry.inventory import Pointer
 from opskit.storage import Storage
 from opskit.storage.directory import DirectoryStorage
@@ -147,6 +148,19 @@ def test_incomplete_run_is_not_merged(places: Places, storage: DirectoryStorage,
         one(pointers, places, storage, 1, 4)
     with pytest.raises(UsageError, match="no run id"):
         merge(storage, "registry", "../other")
+
+
+@pytest.mark.parametrize("field", ["shards", "artifacts", "time"])
+def test_damaged_marker_is_corrupt(
+    places: Places, storage: DirectoryStorage, pointers: list[Pointer], field: str
+) -> None:
+    one(pointers, places, storage, 0, 2)
+    key = "registry/artifact-runs/run-1/run.json"
+    document = json.loads(b"".join(storage.get(key)))
+    storage.delete([key])
+    storage.put(key, [json.dumps(document | {field: ["x"]}).encode()])
+    with pytest.raises(CorruptError):
+        merge(storage, "registry", "run-1")
 
 
 def test_run_is_compared_with_the_report_before_it(
