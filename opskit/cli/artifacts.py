@@ -55,7 +55,9 @@ artifacts.add_command(orphans)
 @click.option("--backup", "backup_reference", metavar="BACKUP", help="What a backup points to; no MySQL is needed.")
 @click.option("--live-only", is_flag=True, help="Leave archived models and versions out.")
 @click.option("--layout", is_flag=True, help="Also judge whether what is there can be served.")
-@click.option("--deep", is_flag=True, help="Ask for each object by itself: versions, and tiers that no listing tells.")
+@click.option(
+    "--deep", is_flag=True, help="Ask for each object (a folder's first): versions, and tiers that no listing tells."
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Requests side by side [artifacts.workers].")
 @click.option(
     "--jsonl", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Every artifact as JSON."
