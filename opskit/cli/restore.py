@@ -1,6 +1,7 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,8 @@ from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.text import human_seconds, human_size
-from opskit.errors import UsageError
+from opskit.errors import UsageError, advised
+from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rollback import cleanup as clean_up
 from opskit.restore.rollback import plan_rollback
 from opskit.restore.rollback import rollback as roll_back
@@ -82,24 +84,25 @@ def run(
     if enable_events and not into:
         raise UsageError("--enable-events belongs to --into: events never run in staging", hint="add --into NAME")
     registry, settings = invocation.registry, invocation.settings
-    storage = configured_storage(settings)
-    manifest = find(storage, registry.name, backup_reference)
-    options = replace(
-        restore_options(settings, workers=workers),
-        beside=registry.mysql.database,
-        into=into,
-        run_id=run_id,
-        keep_definer=keep_definer,
-        enable_events=enable_events,
-        lease_wait_seconds=lease_wait.total_seconds(),
-    )
+    with advised(UNTOUCHED) if yes else nullcontext():
+        storage = configured_storage(settings)
+        manifest = find(storage, registry.name, backup_reference)
+        options = replace(
+            restore_options(settings, workers=workers),
+            beside=registry.mysql.database,
+            into=into,
+            run_id=run_id,
+            keep_definer=keep_definer,
+            enable_events=enable_events,
+            lease_wait_seconds=lease_wait.total_seconds(),
+        )
+        to_restart = Restart(invocation, registry, restart_timeout) if restart and yes else None
     server, live = restore_endpoint(registry), registry.mysql.database
     _announce(manifest, registry)
     if swap and not yes:
         plan = plan_swap(server, live, manifest)
         invocation.show(plan, *planned(plan))
         return
-    to_restart = Restart(invocation, registry, restart_timeout) if restart else None
     with invocation.progress() as progress:
         if swap:
             safety = None if no_safety_backup else backup_options(settings, workers=workers)
@@ -172,7 +175,8 @@ def rollback(
             f"nothing was changed; to carry it out: opskit restore rollback --to {plan.former.database} --yes",
         )
         return
-    to_restart = Restart(invocation, registry, restart_timeout) if restart else None
+    with advised(UNTOUCHED):
+        to_restart = Restart(invocation, registry, restart_timeout) if restart else None
     done = roll_back(server, live, database, run_id=run_id, lease_wait_seconds=lease_wait.total_seconds())
     ended = to_restart and to_restart.carry_out()
     invocation.show(

@@ -9,6 +9,7 @@ import pytest
 
 from opskit.backup.manifest import Manifest
 from opskit.mysql.connection import Endpoint
+from opskit.restore.exchange import UNTOUCHED
 from sandbox.server import Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import State, beside, content
@@ -178,6 +179,7 @@ def test_what_stands_in_the_way_of_a_restart_is_found_before_the_swap(
     cluster.deployment["spec"]["paused"] = change.get("paused", False)
     ended = restarting.run(*SWAP, "--restart")
     assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
+    assert ended.stderr.splitlines()[-1].endswith(UNTOUCHED)
     assert (content(mysql, database), beside(mysql, database)) == (live, [])
     assert not cluster.changed
 

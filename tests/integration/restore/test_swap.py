@@ -492,6 +492,7 @@ def test_what_is_not_there_is_66_and_nothing_is_changed(
     ):
         ended = command_line.run("restore", *arguments)
         assert (ended.returncode, ended.stdout) == (66, ""), ended.stderr
+        assert ended.stderr.splitlines()[-1].endswith(UNTOUCHED)
     assert beside(mysql, database) == []
 
 
