@@ -148,12 +148,15 @@ class Authority:
         authority.cert_pem.write_to_path(str(file))
         return cls(authority, file)
 
-    def context(self, *names: str, days: float = 90) -> ssl.SSLContext:
-        """A server's side of TLS, with a certificate for these names that is valid for so many days yet."""
+    def issued(self, *names: str, days: float = 90) -> trustme.LeafCert:
+        """A certificate for these names that is valid for so many days yet."""
         now = datetime.now(UTC)
-        certificate = self.authority.issue_cert(
+        return self.authority.issue_cert(
             *(names or ("127.0.0.1",)), not_before=now - timedelta(days=400), not_after=now + timedelta(days=days)
         )
+
+    def context(self, *names: str, days: float = 90) -> ssl.SSLContext:
+        """A server's side of TLS with such a certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
+        self.issued(*names, days=days).configure_cert(context)
         return context

@@ -18,6 +18,7 @@ from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
 from tests.conftest import accounts, skipped_unless_had
 from tests.integration.probe.conftest import MARGIN_SECONDS, SMALL, Database, fill, result_of
+from tests.integration.probe.http_servers import Authority
 
 pytestmark = pytest.mark.mysql
 
@@ -197,6 +198,55 @@ def test_certificate_of_another_authority_is_critical(registry: Database, tmp_pa
     result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
     assert result.state is State.CRITICAL
     assert "certificate cannot be verified" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("self-signed", "self-signed certificate"),
+        ("wrong name", "IP address mismatch"),
+    ],
+)
+def test_certificate_that_cannot_be_trusted_is_critical(
+    registry: Database, breakable: OwnServer, tmp_path: Path, kind: str, words: str
+) -> None:
+    authority = Authority.made_in(tmp_path)
+    issued: dict[str, trustme.CA | trustme.LeafCert] = {
+        "self-signed": trustme.CA(),
+        "wrong name": authority.issued("registry.example.com"),
+    }
+    with certified(breakable, issued[kind], authority.file, tmp_path):
+        endpoint = replace(registry.endpoint(), tls_mode="verify_identity", ca_file=authority.file)
+        result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+    assert result.state is State.CRITICAL
+    assert words in result.detail
+
+
+@contextlib.contextmanager
+def certified(
+    server: OwnServer, issued: trustme.CA | trustme.LeafCert, authority: Path, folder: Path
+) -> Iterator[None]:
+    """The server with another certificate."""
+    certificate, key = folder / "server.pem", folder / "server.key"
+    blobs = [issued.cert_pem] if isinstance(issued, trustme.CA) else issued.cert_chain_pems
+    certificate.write_bytes(b"".join(blob.bytes() for blob in blobs))
+    issued.private_key_pem.write_to_path(str(key))
+    before = server.execute("SELECT @@global.ssl_ca, @@global.ssl_cert, @@global.ssl_key")[0]
+    try:
+        # MySQL takes no certificate that its own CA did not sign, or that has expired.
+        server.execute(*_tls_statements(authority, certificate, key))
+        yield
+    finally:
+        server.execute(*_tls_statements(*before))
+
+
+def _tls_statements(authority: object, certificate: object, key: object) -> list[str]:
+    return [
+        f"SET GLOBAL ssl_ca = '{authority}'",
+        f"SET GLOBAL ssl_cert = '{certificate}'",
+        f"SET GLOBAL ssl_key = '{key}'",
+        "ALTER INSTANCE RELOAD TLS",
+    ]
 
 
 def test_password_is_taken_without_tls_too(registry: Database) -> None:
