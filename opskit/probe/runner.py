@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 
 from opskit.errors import CorruptError, DeniedError, NotFoundError, OpskitError, UnavailableError
 from opskit.probe.result import CheckResult, Finding, State
-from opskit.redaction import mask
+from opskit.redaction import MASK, mask
 
 logger = logging.getLogger(__name__)
 
 # What says that the layer is broken; other errors say that opskit could not find out.
 _BROKEN = (UnavailableError, DeniedError, NotFoundError, CorruptError)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# A server's error may quote the DSN by which it logs in: its password may be one that opskit has never read.
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/]+(?=@)|(?<!\S)[^\s:]*:\S*(?=@(?:tcp|unix)\()")
 _DETAIL_CHARACTERS = 300
 
 
@@ -83,4 +85,5 @@ def _failure(check: Check, error: Exception) -> Finding:
 def _shown(text: str) -> str:
     """Return a text as one printable line without secrets: servers may answer whatever they like."""
     line = mask(" ".join(_UNPRINTABLE.sub(" ", text).split()))
+    line = _CREDENTIALS.sub(MASK, line)
     return line if len(line) <= _DETAIL_CHARACTERS else f"{line[: _DETAIL_CHARACTERS - 1]}…"

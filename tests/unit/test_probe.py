@@ -70,6 +70,25 @@ def test_what_servers_say_is_one_printable_line_without_secrets() -> None:
     assert len(result.detail) == 300
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "no answer from registryuser:hun@t/er2@tcp(mysql:3306)/models",
+            f"no answer from {MASK}@tcp(mysql:3306)/models",
+        ),
+        ("dsn=registryuser:hunter2@unix(/run/mysqld.sock)/models", f"{MASK}@unix(/run/mysqld.sock)/models"),
+        ("postgres://registryuser:hunter2@postgres:5432/models", f"postgres://{MASK}@postgres:5432/models"),
+        ("s3://registry-backups/opskit lists in 21 ms", "s3://registry-backups/opskit lists in 21 ms"),
+        ("user 'a'@'tcp' at http://127.0.0.1:80/", "user 'a'@'tcp' at http://127.0.0.1:80/"),
+        (":" * 1_000_000, ":" * 299 + "…"),
+    ],
+)
+def test_dsn_that_a_server_quotes_is_shown_without_its_password(said: str, shown: str) -> None:
+    (result,) = run_checks([Check("a", "rest", looking(Finding(State.CRITICAL, said, said)))], 5)
+    assert (result.detail, result.hint) == (shown, shown)
+
+
 def test_result_is_as_grave_as_its_gravest_finding_and_shows_that() -> None:
     warning = Finding(State.WARNING, "soon", "do it", "certificate-expiring")
     result = CheckResult("a", "proxy", (OK, warning, Finding(State.NOT_APPLICABLE, "none")), 0.1)
