@@ -13,6 +13,7 @@ from opskit.mysql.connection import Connection, Endpoint, connect, execute, quot
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
+from opskit.restore.compare import require_comparable
 from opskit.restore.run import Options, restore_under
 from opskit.restore.space import additions
 from opskit.storage import Storage
@@ -55,6 +56,8 @@ def rehearse(
     the backup is guilty of (`CorruptError`); a server that fails is not the backup's fault, and raises.
     """
     _refuse_more_than(maximum_bytes, manifest)
+    # Not the backup's fault either, if a newer opskit wrote it.
+    require_comparable(manifest)
     started = datetime.now(UTC)
     wanted = replace(options, purpose="rehearse", beside=beside, into=None)
     problems: tuple[str, ...]

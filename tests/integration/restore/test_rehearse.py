@@ -13,7 +13,7 @@ import zstandard
 from opskit.backup.catalog import list_backups, read_manifest
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest, backup_key
-from opskit.errors import RefusedError, UnavailableError
+from opskit.errors import CorruptError, RefusedError, UnavailableError
 from opskit.mysql.connection import Endpoint
 from opskit.progress import NoProgress, Unit
 from opskit.restore import target as targets
@@ -273,6 +273,14 @@ def test_backup_above_the_limit_is_refused_before_anything_is_done(
         rehearse_backup(source, storage, manifest, beside=database, maximum_bytes=size - 1)
     assert (verdicts(storage, manifest), beside(mysql, database)) == ([], [])
     rehearse_backup(source, storage, manifest, beside=database, maximum_bytes=size)
+
+
+def test_backup_with_digests_of_another_opskit_gets_no_verdict(
+    mysql: Server, database: str, storage: DirectoryStorage, manifest: Manifest, rehearse: Rehearse
+) -> None:
+    with pytest.raises(CorruptError, match="not comparable"):
+        rehearse(manifest.model_copy(update={"digest_algorithm": "of tomorrow"}))
+    assert (verdicts(storage, manifest), beside(mysql, database)) == ([], [])
 
 
 class Interrupting(NoProgress):
