@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from opskit.errors import CorruptError
+from opskit.registry.inventory import ARTIFACT_STATES
 from opskit.registry.text import readable
 
 # Yields of the named table the named columns: stored bytes, numbers as decimal text, None for NULL.
@@ -53,7 +54,6 @@ _PARENTS: Final = (
     ("Association", "Execution", "execution_id", "context_id"),
 )
 # ml-metadata's numbers (metadata_store.proto); NULL and 0 are the same.
-ARTIFACT_STATES: Final = ("UNKNOWN", "PENDING", "LIVE", "MARKED_FOR_DELETION", "DELETED", "ABANDONED", "REFERENCE")
 _EXECUTION_STATES: Final = ("UNKNOWN", "NEW", "RUNNING", "COMPLETE", "FAILED", "CACHED", "CANCELED")
 _STATES: Final = {"state": ARTIFACT_STATES, "last_known_state": _EXECUTION_STATES}
 _KINDS: Final = {"kf.RegisteredModel": "model", "kf.ModelVersion": "version", "kf.ModelArtifact": "artifact"}
