@@ -94,6 +94,7 @@ def _schema(connection: Connection, database: str) -> Iterator[Finding]:
             f"database {database!r} holds no Model Registry: it has {len(tables)} tables, none of a registry's",
             "the registry makes its tables when it starts for the first time; else restore a backup",
         )
+        return
     for problem in facts.problems:
         yield Finding(
             State.CRITICAL,
@@ -102,7 +103,7 @@ def _schema(connection: Connection, database: str) -> Iterator[Finding]:
             runbook="schema-dirty",
             values=values,
         )
-    if facts.flavour != "unknown" and not facts.problems:
+    if not facts.problems:
         migration = "" if facts.migration_version is None else f", migration {facts.migration_version}"
         versions = ", ".join(map(str, facts.mlmd_versions))
         yield Finding(State.OK, f"{FLAVOURS[facts.flavour]}, MLMD schema {versions}{migration}", values=values)

@@ -47,10 +47,11 @@ def read_facts(connection: Connection, tables: frozenset[str]) -> RegistryFacts:
     """Read flavour and versions from a database that holds `tables`.
 
     `problems` says what would stop the registry from starting: a dirty or half-done migration, missing tables,
-    an MLMDEnv without exactly one row, types that are not there.
+    an MLMDEnv without exactly one row, types that are not there. An empty database is
+    reported too: it was a registry's, or will be.
     """
     if not tables & (MLMD_TABLES | {MIGRATIONS_TABLE}):
-        return RegistryFacts("unknown")
+        return RegistryFacts("unknown", problems=() if tables else ("there are no tables",))
     flavour: Flavour = "embedmd" if MIGRATIONS_TABLE in tables else "mlmd"
     problems = []
     versions: tuple[int, ...] = ()

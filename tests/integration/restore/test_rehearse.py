@@ -16,6 +16,7 @@ from opskit.backup.manifest import Manifest, backup_key
 from opskit.errors import CorruptError, RefusedError, UnavailableError
 from opskit.mysql.connection import Endpoint
 from opskit.progress import NoProgress, Unit
+from opskit.registry.facts import MIGRATIONS_TABLE, MLMD_TABLES
 from opskit.restore import target as targets
 from opskit.restore.rehearse import STALE_SECONDS, Rehearsal
 from opskit.restore.rehearse import rehearse as rehearse_backup
@@ -177,6 +178,7 @@ UNSOUND = {
     "DELETE FROM schema_migrations": "schema_migrations has 0 rows instead of one",
     "INSERT INTO MLMDEnv VALUES (9)": "MLMDEnv has 2 rows instead of one",
     "DELETE FROM MLMDEnv": "MLMDEnv has 0 rows instead of one",
+    f"DROP TABLE {', '.join(sorted({*MLMD_TABLES, MIGRATIONS_TABLE}))}": "there are no tables",
     "DROP TABLE EventPath": "tables are missing: EventPath",
     "DELETE FROM Type WHERE name = 'kf.ModelVersion'": "types are missing: kf.ModelVersion",
 }
