@@ -29,7 +29,7 @@ from opskit.artifacts.uri import (
     locate,
 )
 from opskit.artifacts.verdict import Finding
-from opskit.errors import OpskitError
+from opskit.errors import DeniedError, OpskitError
 from opskit.progress import NoProgress, Progress
 from opskit.registry.inventory import Pointer
 from opskit.workers import Stop, run
@@ -126,8 +126,8 @@ class _Batch:
         merge = Merge(bucket, locations, whole=self._options.layout)
         try:
             merge.run()
-        except UnorderedError:
-            return  # nothing is proved: each is asked for by itself
+        except (UnorderedError, DeniedError):
+            pass  # what is not proved is asked for by itself: a key may be allowed to list only some folders
         except OpskitError as error:
             finding = verdict_of(error)
             self._failed.update(dict.fromkeys(locations, finding))

@@ -197,6 +197,18 @@ def test_one_bucket_denied_leaves_the_others(moto: S3Server, wire: Wire, bucket:
     assert verdicts(store, f"s3://{bucket}/a", f"s3://{other}/a") == ["present", "denied"]
 
 
+def test_path_that_may_not_be_listed_hides_no_other(moto: S3Server, wire: Wire, bucket: str) -> None:
+    put(moto, bucket, "models/a/x")
+
+    def answering(request: Request, upstream: Upstream) -> Answer:
+        allowed = request.query.get("prefix", [""])[0].startswith("models/") or "/models/" in request.path
+        return upstream(request) if allowed else refused(403, "AccessDenied")
+
+    wire.answering = answering
+    uris = [f"s3://{bucket}/{path}" for path in ("models/a", "models/gone", "other/x")]
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), *uris) == ["present", "missing", "denied"]
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [(404, "404"), (404, "NoSuchKey"), (507, "InsufficientStorage"), (409, "X"), (301, "PermanentRedirect"), (400, "")],
