@@ -141,7 +141,7 @@ def _odd_answer(doing: str) -> Iterator[None]:
     """Take for no answer what has no number where a number stands, or lacks what every S3 store says."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:  # botocore lets the errors of its parser through
+    except (ValueError, TypeError, KeyError, OverflowError) as error:  # botocore lets the errors of its parser through
         raise UnavailableError(f"{doing}: the answer is not one of S3: {type(error).__name__}") from error
 
 

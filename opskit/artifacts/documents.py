@@ -1,5 +1,7 @@
 """Artifacts behind `http:` and `https:`: one HEAD each, and one byte where that does not tell."""
 
+import re
+
 from urllib3 import BaseHTTPResponse
 
 from opskit.artifacts.hosts import Hosts
@@ -11,6 +13,8 @@ _GONE = (404, 410)
 _DENIED = (401, 403, 407)
 # A server that does not know HEAD.
 _NO_HEAD = (405, 501)
+# Python reads no number of thousands of digits.
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _OK, _PARTIAL, _NO_RANGE, _FIRST_ERROR = 200, 206, 416, 300
 
 
@@ -49,4 +53,4 @@ def _size(answer: BaseHTTPResponse) -> int | None:
     text = answer.headers.get("Content-Length", "")
     if answer.status == _PARTIAL:
         text = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if _LENGTH.fullmatch(text) else None

@@ -39,7 +39,7 @@ class Folder:
             self.size += stored.size
             self.modified = max(self.modified, stored.modified)
             self._digest = self._digest or hashlib.sha256()
-            self._digest.update(f"{name}\0{stored.etag}\0{stored.size}\n".encode())
+            self._digest.update(f"{name}\0{stored.etag}\0{stored.size}\n".encode(errors="surrogateescape"))
 
     @property
     def too_large(self) -> bool:

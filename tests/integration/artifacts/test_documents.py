@@ -75,6 +75,11 @@ def test_document_without_a_byte_is_empty(wire: Wire) -> None:
     assert said(at(wire), f"{wire.endpoint}/x").verdict == "empty"
 
 
+def test_length_of_thousands_of_digits_stops_nothing(wire: Wire) -> None:
+    wire.answering = lambda _request, _upstream: answer(200, **{"Content-Length": "9" * 5000}).without_length()
+    assert said(at(wire), f"{wire.endpoint}/x").verdict == "present"
+
+
 def test_document_that_only_head_calls_empty_is_present(wire: Wire) -> None:
     wire.answering = lambda request, _upstream: answer(200, "" if request.method == "HEAD" else "bytes")
     assert said(at(wire), f"{wire.endpoint}/x").verdict == "present"
@@ -222,6 +227,14 @@ def test_links_within_a_folder_are_not_followed_either(mounted: Places) -> None:
     assert finding.failures == ()
     assert finding.fingerprint is not None
     assert finding.fingerprint.objects == 2
+
+
+def test_name_that_is_no_text_stops_nothing(mounted: Places, tmp_path: Path) -> None:
+    (tmp_path / "mount" / "model" / os.fsdecode(b"\xff.txt")).write_text("x")
+    finding = said(mounted, "pvc://models/model", layout=True, format_name="openvino_ir")
+    assert finding.verdict == "present"
+    assert finding.fingerprint is not None
+    assert finding.fingerprint.objects == 3
 
 
 def test_no_file_stays_open(mounted: Places) -> None:

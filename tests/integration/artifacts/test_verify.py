@@ -1,6 +1,7 @@
 """What a verification says of each artifact, what it stores, and what it tells of the time since the one before."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -248,6 +249,14 @@ def test_odd_listing_says_nothing(moto: S3Server, wire: Wire, bucket: str, what:
         "unreachable",
         "unreachable",
     ]
+
+
+def test_time_beyond_the_calendar_says_nothing(moto: S3Server, wire: Wire, bucket: str) -> None:
+    put(moto, bucket, "a")
+    wire.answering = lambda request, upstream: answer(
+        200, re.sub("<LastModified>[^<]*", "<LastModified>0001-01-01T00:00:00+05:00", upstream(request).body.decode())
+    )
+    assert verdicts(store_of(moto, endpoint=wire.endpoint), f"s3://{bucket}/a") == ["unreachable"]
 
 
 def test_throttling_is_waited_out(moto: S3Server, wire: Wire, bucket: str) -> None:
