@@ -66,6 +66,17 @@ def test_stop_ends_what_runs_and_starts_nothing_more(children: Children, ended: 
     assert children.run(WATCHING).exit_code is None
 
 
+def test_job_that_ends_within_the_limit_is_waited_for(children: Children, ended: list[Run]) -> None:
+    thread = threading.Thread(target=children.run, args=(replace(job("backup"), arguments=("config", "check")),))
+    thread.start()
+    while thread.is_alive() and not children._running:
+        threading.Event().wait(0.01)
+    assert children.wait(WAIT_SECONDS)
+    children.stop()
+    thread.join(WAIT_SECONDS)
+    assert [run.outcome for run in ended] == ["success"]
+
+
 def test_child_gets_a_session_of_its_own(children: Children) -> None:
     thread = threading.Thread(target=children.run, args=(WATCHING,))
     thread.start()
