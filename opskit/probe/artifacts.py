@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from opskit.artifacts.verdict import GONE, VERDICTS
-from opskit.probe.backup import hours
+from opskit.probe.backup import hours, is_fresh
 from opskit.probe.evidence import ArtifactReport, newest_artifact_reports
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
@@ -30,7 +30,7 @@ def _judged(report: ArtifactReport, max_age: timedelta, now: datetime) -> Iterat
         return
     total = sum(report.verdicts.values())
     values = {"artifacts_timestamp_seconds": report.finished.timestamp()}
-    if age > max_age:
+    if not is_fresh(age, max_age):
         yield Finding(State.CRITICAL, f"the report is {hours(age)} old", _HINT, "artifacts-unverified", values)
     if report.gone:
         said = ", ".join(

@@ -8,6 +8,9 @@ from opskit.backup.manifest import Manifest
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
 
+# Clocks of servers may differ by this much.
+_SKEW = timedelta(hours=1)
+
 
 def check(storage: Storage, registry: str, max_age: timedelta, now: datetime) -> Iterator[Finding]:
     """Find the newest complete backup, and name those that are newer and damaged, or cannot be read."""
@@ -26,7 +29,7 @@ def check(storage: Storage, registry: str, max_age: timedelta, now: datetime) ->
 def _judged(manifest: Manifest, max_age: timedelta, now: datetime) -> Finding:
     age = now - manifest.snapshot.time
     return Finding(
-        State.CRITICAL if age > max_age else State.OK,
+        State.OK if is_fresh(age, max_age) else State.CRITICAL,
         f"backup {manifest.id} is {hours(age)} old, {manifest.rows} rows in {manifest.stored_bytes} bytes",
         "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         values={
@@ -45,7 +48,12 @@ def _damaged(backup: Backup) -> Finding:
     )
 
 
+def is_fresh(age: timedelta, max_age: timedelta) -> bool:
+    """Tell whether something is young enough; what comes from the future would stay so for ever."""
+    return -_SKEW <= age <= max_age
+
+
 def hours(age: timedelta) -> str:
     """Return an age in hours, or in days where that says more."""
-    whole = int(age.total_seconds() // 3600)
+    whole = int(age.total_seconds() / 3600)
     return f"{whole} h" if whole < 72 else f"{whole // 24} d"  # noqa: PLR2004 - three days

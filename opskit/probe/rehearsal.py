@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from opskit.backup.catalog import newest_backups
-from opskit.probe.backup import hours
+from opskit.probe.backup import hours, is_fresh
 from opskit.probe.evidence import Rehearsal, newest_rehearsals
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
@@ -35,4 +35,4 @@ def _judged(rehearsal: Rehearsal, max_age: timedelta, now: datetime) -> Finding:
         return Finding(State.CRITICAL, f"{what}, failed{problems}", _HINT, "rehearsal-failing", values)
     if rehearsal.verdict == "unreadable":
         return Finding(State.UNKNOWN, f"{what}: its verdict cannot be read", _HINT, values=values)
-    return Finding(State.CRITICAL if age > max_age else State.OK, f"{what}, passed", _HINT, values=values)
+    return Finding(State.OK if is_fresh(age, max_age) else State.CRITICAL, f"{what}, passed", _HINT, values=values)

@@ -82,6 +82,19 @@ def test_old_backup_is_critical(store: Storage) -> None:
     assert result.runbook == "backup-stale"
 
 
+def test_what_comes_from_the_future_is_critical_not_fresh_for_ever(store: Storage, manifest: Manifest) -> None:
+    rehearsed(store, manifest)
+    now = datetime.now(UTC)
+    store.put(f"{NAME}/artifacts/{now:%Y%m%dT%H%M%SZ}.json", [b'{"verdicts": {"present": 1}}'])
+    results = [
+        probed_backup(store, later=-DAY),
+        probed_rehearsal(store, later=-DAY),
+        result_of(lambda: artifacts.check(store, NAME, DAY, now - DAY, configured=True), layer="artifacts"),
+    ]
+    assert [result.state for result in results] == [State.CRITICAL] * 3
+    assert "is -24 h old" in results[0].detail or "is -23 h old" in results[0].detail
+
+
 def test_no_backup_is_critical(tmp_path: Path) -> None:
     result = probed_backup(open_storage(str(tmp_path)))
     assert (result.state, result.detail) == (State.CRITICAL, "there is no complete backup")
