@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -93,8 +93,11 @@ def _registry(
     registry: RegistryObservation, observation: Observation, planned: Sequence[Planned], zone: ZoneInfo
 ) -> dict[str, object]:
     complete = [(each, each.manifest) for each in registry.complete_backups if each.manifest is not None]
-    rows = [chart.Point(manifest.snapshot.time.timestamp(), manifest.rows) for _, manifest in complete]
-    stored = [chart.Point(manifest.snapshot.time.timestamp(), manifest.stored_bytes) for _, manifest in complete]
+    # A time from the future is a forged one: it would squeeze the chart, and a calendar may not have it.
+    latest = observation.moment + timedelta(days=1)
+    drawn = [manifest for _, manifest in complete if manifest.snapshot.time <= latest]
+    rows = [chart.Point(manifest.snapshot.time.timestamp(), manifest.rows) for manifest in drawn]
+    stored = [chart.Point(manifest.snapshot.time.timestamp(), manifest.stored_bytes) for manifest in drawn]
     return {
         "name": registry.name,
         "state": registry.state,

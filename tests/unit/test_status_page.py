@@ -1,0 +1,18 @@
+"""The status page as text; tests/integration/serve looks at it in a browser."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from opskit.serve.page import page
+from tests.observations import PLANNED, backup_at, healthy
+
+
+def test_backup_of_a_time_that_no_zone_can_tell_spoils_nothing() -> None:
+    observation = healthy()
+    registry = observation.registries[0]
+    forged = backup_at(datetime(9999, 12, 31, 23, 0, tzinfo=UTC), 1)
+    observation = replace(observation, registries=(replace(registry, backups=(forged, *registry.backups)),))
+    content = page(observation, PLANNED, ZoneInfo("Asia/Tokyo"))
+    assert forged.id in content
+    assert "from 2026-10-17 to 2026-11-25" in content
