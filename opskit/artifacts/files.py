@@ -22,6 +22,8 @@ from opskit.artifacts.verdict import Finding
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _DEEPEST = 32
+_FIRST_SECOND = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +140,7 @@ def _walk(folder: int, prefix: str, deepest: int) -> Iterator[Stored]:
 
 
 def _stored(key: str, status: os.stat_result) -> Stored:
-    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    # Whoever may write a file may give it any time, one beyond the calendar too.
+    seconds = max(_FIRST_SECOND, min(status.st_mtime, _LAST_SECOND))
+    modified = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     return Stored(key, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", modified)

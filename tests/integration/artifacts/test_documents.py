@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -235,6 +236,18 @@ def test_name_that_is_no_text_stops_nothing(mounted: Places, tmp_path: Path) -> 
     assert finding.verdict == "present"
     assert finding.fingerprint is not None
     assert finding.fingerprint.objects == 3
+
+
+@pytest.mark.parametrize("seconds", [-1e12, 1e12])
+def test_time_beyond_the_calendar_stops_nothing(seconds: float) -> None:
+    # A file system in memory keeps any time; others shorten it.
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        model = Path(folder) / "model.onnx"
+        model.write_text("x")
+        os.utime(model, (seconds, seconds))
+        assert (
+            said(Places(mounts=[Mount("pvc://models", Path(folder))]), "pvc://models/model.onnx").verdict == "present"
+        )
 
 
 def test_no_file_stays_open(mounted: Places) -> None:
