@@ -1,14 +1,17 @@
 """What a command took: seconds by the clock, seconds of processor time, and the most memory of any of its processes."""
 
 import contextlib
-import os
-import resource
+import json
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 class FailedError(Exception):
@@ -34,27 +37,25 @@ def measured(
     processes: list[subprocess.Popen[bytes]] = []
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         source: IO[bytes] | int = stack.enter_context(stdin.open("rb")) if stdin else subprocess.DEVNULL
         for number, command in enumerate(commands, start=1):
             last = number == len(commands)
             sink = stack.enter_context(stdout.open("wb")) if last and stdout else None
             target = sink or (subprocess.DEVNULL if last else subprocess.PIPE)
-            process = stack.enter_context(subprocess.Popen(command, stdin=source, stdout=target, env=environment))
+            launched = [sys.executable, "-I", "-S", str(LAUNCHER), str(folder / str(number)), *command]
+            process = stack.enter_context(subprocess.Popen(launched, stdin=source, stdout=target, env=environment))
             if processes and processes[-1].stdout:
                 processes[-1].stdout.close()  # ours; the next process has its own
             processes.append(process)
             source = process.stdout or subprocess.DEVNULL
-        ends = [_end(process, command) for process, command in zip(processes, commands, strict=True)]
+        for process, command in zip(processes, commands, strict=True):
+            if process.wait():
+                raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}: {' '.join(command)}")
+        seconds = time.monotonic() - began
+        reports = [json.loads((folder / str(number)).read_text()) for number in range(1, len(commands) + 1)]
     return Measured(
-        seconds=time.monotonic() - began,
-        processor_seconds=sum(end.ru_utime + end.ru_stime for end in ends),
-        peak_bytes=max(end.ru_maxrss for end in ends) * 1024,  # Linux counts in KiB
+        seconds=seconds,
+        processor_seconds=sum(report["processor_seconds"] for report in reports),
+        peak_bytes=max(report["peak_bytes"] for report in reports),
     )
-
-
-def _end(process: "subprocess.Popen[bytes]", command: Sequence[str]) -> resource.struct_rusage:
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}: {' '.join(command)}")
-    return usage

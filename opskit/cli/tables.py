@@ -19,20 +19,22 @@ _UNLIMITED = 100_000
 def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str]) -> str:
     """Draw a table: folded to the width of a terminal, without a limit in a pipe; nothing is cut off.
 
-    The first column names the row, and stays on one line: names are copied from it.
+    The first column names the row: where that leaves room for the others it stays on one line, to be copied from.
     """
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, collapse_padding=True)
-    for number, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(one_line("" if cell is None else str(cell))) for cell in row))
     canvas = StringIO()
-    Console(
+    console = Console(
         file=canvas,
         width=None if terminal else _UNLIMITED,
         force_terminal=terminal,
         color_system="auto" if terminal else None,
-    ).print(table)
+    )
+    names_fit = max((len(str(row[0])) for row in rows), default=0) <= console.width // 2
+    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, collapse_padding=True)
+    for number, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=names_fit and number == 0)
+    for row in rows:
+        table.add_row(*(Text(one_line("" if cell is None else str(cell))) for cell in row))
+    console.print(table)
     return "\n".join(line.rstrip() for line in canvas.getvalue().splitlines())

@@ -39,14 +39,19 @@ def _registry(name: str, password: dict[str, str], token: dict[str, str]) -> dic
     }
 
 
-# Of a secret and its file one can be given: two registries and two stores take turns.
+# Of a secret and its file one can be given: two registries and two stores take turns. There is one `discover`.
+NOT_GIVEN = {"discover.restore.password_file", "discover.rehearse.password"}
 EVERYTHING: dict[str, Any] = {
     "storage": {**_STORE, "copies": [_STORE]},
     "registries": [
         _registry("distance-prediction", {"password_file": "/run/password"}, {"token_file": "/run/token"}),
         _registry("second", {"password": SECRET}, {"token": SECRET}),
     ],
-    "discover": {"namespace": "rhoai-model-registries"},
+    "discover": {
+        "namespace": "rhoai-model-registries",
+        "restore": {"user": "restorer", "password": SECRET},
+        "rehearse": {**_SERVER, "password_file": "/run/password"},
+    },
     "backup": {
         "workers": 2,
         "compression_level": 5,

@@ -74,9 +74,9 @@ def test_piped_table_has_every_character_and_no_colour() -> None:
     )
     assert text.splitlines() == [
         "2 backups",
-        f"backup                   where{' ' * 297}size",
-        f"{BACKUP}  {'x' * 300}     1",
-        f"b{' ' * 328}22",
+        f"backup                  where{' ' * 296}size",
+        f"{BACKUP} {'x' * 300}    1",
+        f"b{' ' * 326}22",
     ]
 
 
