@@ -62,7 +62,9 @@ def until_idle(scheduler: JobScheduler) -> None:
     executor = scheduler._scheduler._lookup_executor("default")
     waiting = threading.Event()
     for _ in range(int(WAIT_SECONDS / 0.01)):
-        if not any(executor._instances.values()):
+        with executor._lock:  # a job is counted after it was handed over, under this lock
+            idle = not any(executor._instances.values())
+        if idle:
             return
         waiting.wait(0.01)
     pytest.fail("a job did not end")
