@@ -122,6 +122,13 @@ def test_recent_backup_makes_another_needless(opskit: Opskit, tmp_path: Path) ->
     assert len(folders(tmp_path, "one")) == 5
 
 
+def test_first_backup_of_a_schedule_makes_its_directory(opskit: Opskit, tmp_path: Path) -> None:
+    create = ("backup", "create", "--registry", "one", "--skip-recent", "--json", "--storage")
+    (made,) = document(opskit(*create, str(tmp_path / "not there yet")))["backups"]
+    assert made["new"]
+    assert (tmp_path / "not there yet" / "one" / made["id"] / "manifest.json").is_file()
+
+
 def test_check_goes_over_all_registries_and_ends_with_the_gravest(opskit: Opskit, tmp_path: Path) -> None:
     both = document(opskit("backup", "check", "--json"))["checked"]
     assert [each["registry"] for each in both] == ["one", "other"]
