@@ -1,7 +1,9 @@
 """The report on every artifact, one line each, and its summary: `<registry>/artifacts/<time>.json.zst` and `.json`.
 
 The report is one JSON document whose records stand on lines of their own, so that it is written and read as a stream.
-The summary is stored last: a report without one was not finished.
+The summary is stored last: a report without one was not finished. What does not tell of the whole registry as it is
+now, a report on a former backup or on live artifacts only, lies in `<registry>/artifacts/aside/`, where nobody takes it
+for the newest.
 """
 
 import json
@@ -23,6 +25,8 @@ from opskit.storage import Storage
 Record = dict[str, Any]
 
 FORMAT: Final = 1
+# What the source of a report on a backup other than the newest begins with.
+FORMER: Final = "former "
 _SUMMARY = re.compile(r"\d{8}T\d{6}Z\.json")
 # Name, URI and properties are of the database's TEXT and MEDIUMTEXT; no finding is longer.
 _LONGEST_RECORD = 64 * 1024 * 1024
@@ -54,6 +58,11 @@ class Summary:
     finished: str = ""
     findings: list[Record] = field(default_factory=list)
     findings_left_out: int = 0
+
+    @property
+    def aside(self) -> bool:
+        """Whether it tells of something else than the whole registry as it is now."""
+        return is_aside(self.source, live_only=self.live_only)
 
     @property
     def gone(self) -> int:
@@ -102,14 +111,23 @@ def time_name(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def report_key(registry: str, time: str) -> str:
+def is_aside(source: str, *, live_only: bool) -> bool:
+    """Tell a report on a former backup, or on live artifacts only, from one on the whole registry as it is now."""
+    return live_only or source.startswith(FORMER)
+
+
+def report_key(registry: str, time: str, *, aside: bool = False) -> str:
     """Return the storage key of a report."""
-    return f"{registry}/artifacts/{time}.json.zst"
+    return f"{_folder(registry, aside=aside)}{time}.json.zst"
 
 
-def summary_key(registry: str, time: str) -> str:
+def summary_key(registry: str, time: str, *, aside: bool = False) -> str:
     """Return the storage key of a report's summary."""
-    return f"{registry}/artifacts/{time}.json"
+    return f"{_folder(registry, aside=aside)}{time}.json"
+
+
+def _folder(registry: str, *, aside: bool) -> str:
+    return f"{registry}/artifacts/aside/" if aside else f"{registry}/artifacts/"
 
 
 def put_records(
@@ -151,7 +169,7 @@ def get_records(storage: Storage, key: str) -> Iterator[Record]:
 def put_summary(storage: Storage, summary: Summary) -> None:
     """Store the summary beside its report."""
     content = json.dumps(asdict(summary), ensure_ascii=False, indent=1).encode(errors="replace")
-    storage.put(summary_key(summary.registry, summary.time), [content, b"\n"], if_absent=True)
+    storage.put(summary_key(summary.registry, summary.time, aside=summary.aside), [content, b"\n"], if_absent=True)
 
 
 def newest_summary(storage: Storage, registry: str, *, before: str | None = None) -> Summary | None:
@@ -166,10 +184,10 @@ def newest_summary(storage: Storage, registry: str, *, before: str | None = None
     return read_summary(storage, registry, max(times)) if times else None
 
 
-def read_summary(storage: Storage, registry: str, time: str) -> Summary | None:
+def read_summary(storage: Storage, registry: str, time: str, *, aside: bool = False) -> Summary | None:
     """Return one summary, None if there is none or it is not one."""
     try:
-        summary = _SUMMARIES.validate_json(b"".join(storage.get(summary_key(registry, time))))
+        summary = _SUMMARIES.validate_json(b"".join(storage.get(summary_key(registry, time, aside=aside))))
     except (NotFoundError, ValidationError):
         return None
     return summary if summary.time == time else None

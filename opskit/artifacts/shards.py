@@ -20,6 +20,7 @@ from opskit.artifacts.report import (
     Record,
     Summary,
     get_records,
+    is_aside,
     put_records,
     read_summary,
     record_of,
@@ -98,7 +99,7 @@ def verify_shard(
         run = _read_run(storage, folder)
     if run.shards != shard.count:
         raise UsageError(f"run {summary.run_id} has {run.shards} shards, not {shard.count}")
-    if done := read_summary(storage, summary.registry, run.time):
+    if done := read_summary(storage, summary.registry, run.time, aside=is_aside(run.source, live_only=run.live_only)):
         return done
     if _part(folder, shard.index, run) not in _keys(storage, folder):
         _verify_part(storage, folder, run, shard, places, options, progress)

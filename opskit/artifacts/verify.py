@@ -68,14 +68,16 @@ def store_report(
             yield record
 
     head = {"format": FORMAT, "registry": summary.registry, "time": summary.time, "source": summary.source}
-    put_records(storage, report_key(summary.registry, summary.time), head, counted(), again=again)
+    put_records(storage, report_key(summary.registry, summary.time, aside=summary.aside), head, counted(), again=again)
     summary.finished = datetime.now(UTC).isoformat(timespec="seconds")
     put_summary(storage, summary)
     return summary
 
 
 def _former(storage: Storage, summary: Summary) -> Former:
-    """Read the report before; one that cannot be read is no reason to stop looking."""
+    """Read the report before; one that cannot be read is no reason to stop looking. A report aside has none."""
+    if summary.aside:
+        return Former()
     before = newest_summary(storage, summary.registry, before=summary.time)
     if before is None:
         return Former()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from opskit.artifacts.inventory import inventory_of_backup
+from opskit.artifacts.report import FORMER
 from opskit.artifacts.spool import spooled
 from opskit.backup.catalog import find
 from opskit.backup.encryption import read_identities
@@ -24,4 +25,5 @@ def inventory_from(
     storage = configured_storage(invocation.settings)
     manifest = find(storage, registry.name, backup_reference)
     identities = read_identities(invocation.settings.encryption.identity_file)
-    return f"backup {manifest.id}", inventory_of_backup(storage, manifest, identities)
+    newest = find(storage, registry.name, "latest").id == manifest.id
+    return f"{'' if newest else FORMER}backup {manifest.id}", inventory_of_backup(storage, manifest, identities)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from opskit.artifacts.report import newest_summary
+from opskit.backup.catalog import list_backups
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.s3 import S3Server
@@ -186,6 +187,21 @@ def test_shards_of_a_backup_name_the_backup(opskit: Opskit, tmp_path: Path) -> N
     summary = newest_summary(DirectoryStorage(tmp_path / "backups"), "registry")
     assert summary is not None
     assert summary.source.startswith("backup 20")
+
+
+def test_report_on_something_else_than_today_is_not_taken_for_the_newest(opskit: Opskit, tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path / "backups")
+    for _ in range(2):
+        assert opskit("backup", "create").returncode == 0
+    assert opskit("artifacts", "verify").returncode == 1
+    today = newest_summary(storage, "registry")
+    former = list_backups(storage, "registry")[0].id
+    for arguments in (("--backup", former), ("--live-only",), ("--backup", former, "--shard", "0/1", "--run-id", "x")):
+        ended = opskit("artifacts", "verify", *arguments, "--json")
+        assert ended.returncode in (0, 1), ended.stderr
+        assert newest_summary(storage, "registry") == today, arguments
+    aside = [each.key for each in storage.list("registry/artifacts/aside/")]
+    assert len([key for key in aside if key.endswith(".json")]) == 3
 
 
 @pytest.mark.parametrize(
