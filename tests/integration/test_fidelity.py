@@ -170,6 +170,7 @@ def test_settings_of_the_server_change_nothing(own_mysql: Callable[..., OwnServe
 def test_an_event_whose_time_has_passed_is_not_missed_silently(mysql: Server, database: str, tmp_path: Path) -> None:
     mysql.execute(
         f"USE `{database}`",
+        "CREATE TABLE t (id INT PRIMARY KEY)",
         "SET SESSION timestamp = UNIX_TIMESTAMP('2001-01-01')",
         "CREATE EVENT passed ON SCHEDULE AT '2001-01-02 00:00:00' DISABLE ON SLAVE DO SET @x = 1",
         "CREATE EVENT kept ON SCHEDULE AT '2001-01-02 00:00:00' ON COMPLETION PRESERVE DISABLE ON SLAVE DO SET @x = 1",
