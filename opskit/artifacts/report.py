@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,6 +32,7 @@ _SUMMARY = re.compile(r"\d{8}T\d{6}Z\.json")
 # Name, URI and properties are of the database's TEXT and MEDIUMTEXT; no finding is longer.
 _LONGEST_RECORD = 64 * 1024 * 1024
 _COMPRESSION_LEVEL = 6
+_POLL_SECONDS = 0.1
 _SHOWN = 1_000
 
 
@@ -109,6 +111,16 @@ def record_of(pointer: Pointer, finding: Finding) -> Record:
 def time_name(moment: datetime) -> str:
     """Return a moment as it stands in keys: `20261123T021500Z`."""
     return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def unused_time(storage: Storage, registry: str) -> str:
+    """Return the present second as it stands in keys; where it names a report already, wait for the next one."""
+    while True:
+        now = time_name(datetime.now(UTC))
+        taken = (report_key(registry, now), report_key(registry, now, aside=True))
+        if not any(each.key in taken for key in taken for each in storage.list(key)):
+            return now
+        sleep(_POLL_SECONDS)
 
 
 def is_aside(source: str, *, live_only: bool) -> bool:

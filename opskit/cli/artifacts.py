@@ -3,14 +3,13 @@
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from opskit.artifacts.report import Record, Summary, time_name
+from opskit.artifacts.report import Record, Summary, unused_time
 from opskit.artifacts.search import Options
 from opskit.artifacts.shards import Shard, parse_shard, verify_shard
 from opskit.artifacts.shards import merge as merge_run
@@ -110,7 +109,7 @@ def verify(
                     pointers,
                     artifact_places(settings),
                     storage,
-                    Summary(registry.name, time_name(datetime.now(UTC)), source, layout, live_only),
+                    Summary(registry.name, unused_time(storage, registry.name), source, layout, live_only),
                     options,
                     listeners=[partial(tell, registry.name) for tell in tellers],
                     progress=progress,
@@ -143,7 +142,7 @@ def _verify_shard(
     storage = configured_storage(invocation.settings)
 
     def look(registry: Registry) -> Summary | None:
-        now = time_name(datetime.now(UTC))
+        now = unused_time(storage, registry.name)
         summary = Summary(registry.name, now, "", options.layout, live_only, run_id=run_id)
 
         def pointers() -> Iterable[Pointer]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opskit.artifacts.report import Record, Summary, get_records, newest_summary, report_key, time_name
+from opskit.artifacts.report import Record, Summary, get_records, newest_summary, report_key, time_name, unused_time
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.stores import Store, Stores
 from opskit.artifacts.uri import ConnectionLocation, S3Location
@@ -467,3 +467,12 @@ def test_damaged_report_is_no_reason_to_stop_looking(
     summary, _ = verified(moto, storage, [registered(1, "hf://x")], day=1)
     assert summary.compared_with is None
     assert "cannot be compared" in caplog.text
+
+
+def test_report_waits_for_a_second_that_names_no_other(storage: DirectoryStorage) -> None:
+    now = datetime.now(UTC)
+    taken = [time_name(now + timedelta(seconds=seconds)) for seconds in range(2)]
+    storage.put(report_key("registry", taken[0]), [b"x"])
+    storage.put(report_key("registry", taken[1], aside=True), [b"x"])
+    assert unused_time(storage, "registry") > taken[1]
+    assert unused_time(storage, "other") >= taken[1]
