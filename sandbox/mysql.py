@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Literal
 
 from sandbox import UnavailableSandboxError
 from sandbox.archive import unpacked
-from sandbox.cache import cached
+from sandbox.cache import cache_folder, cached
 from sandbox.certificate import trusted_certificate
 from sandbox.process import scratch
 from sandbox.server import SEARCHED, Address, OwnServer, Programs, Server, Template
@@ -129,16 +129,34 @@ def _had(initial: tuple[str, ...]) -> tuple[Programs, Template]:
 
 
 @contextmanager
-def mysql_server(options: Sequence[str] = (), *, tls: Tls = "generated") -> Iterator[OwnServer]:
+def mysql_server(
+    options: Sequence[str] = (), *, tls: Tls = "generated", template: Template | None = None
+) -> Iterator[OwnServer]:
     """Run a MySQL of one's own on a free port; `options` are mysqld's and win over OPTIONS.
 
     `tls` chooses its certificate: the one it generates itself (good for verify_ca, its name fits nothing), one
-    for 127.0.0.1 and localhost from an authority of its own (`server.ca_file`), or no TLS at all.
+    for 127.0.0.1 and localhost from an authority of its own (`server.ca_file`), or no TLS at all. `template` is what
+    it holds: nothing, or what `filled` has made.
     """
-    programs, template = _had(tuple(each for each in options if each.startswith(INITIAL)))
+    programs, empty = _had(tuple(each for each in options if each.startswith(INITIAL)))
     with scratch("mysql") as place:
         certificate = _certificate_options(place.folder, tls)
-        yield OwnServer(programs, template, [*OPTIONS, *certificate, *options], place)
+        yield OwnServer(programs, template or empty, [*OPTIONS, *certificate, *options], place)
+
+
+def filled(name: str, options: Sequence[str], fill: Callable[[OwnServer], None]) -> Template:
+    """Return a data folder that `fill` has filled; it is made once and kept in the cache under this name."""
+    _, empty = _had(())
+
+    def make(folder: Path) -> None:
+        with mysql_server(options) as server:
+            fill(server)
+            server.stop()
+            (server.data / "auto.cnf").unlink()
+            shutil.move(server.data, folder / "data")
+        (folder / "password").write_text(empty.password)
+
+    return Template(cached(f"{empty.folder.relative_to(cache_folder())}-{name}", make), empty.version)
 
 
 @contextmanager
