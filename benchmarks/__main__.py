@@ -1,117 +1,82 @@
-"""`make bench`: opskit beside mysqldump and mysql, on one server, in one run.
+"""`make bench`: opskit beside mysqldump and mydumper, on one server, in one run.
 
-Seconds depend on the machine and on who else uses it; the ratios between two programs that ran one after the other
-mean more. Peak memory depends on neither.
+Without arguments everything is measured, part by part, as WHOLE says: that takes about an hour. With arguments one part
+is. Each part replaces what it measures in benchmarks/results, and the README's figures with it.
 """
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import artifacts
-from benchmarks.databases import Subject, oversized, registry
-from benchmarks.measure import Measured, measured
-from benchmarks.report import Run, write
-from sandbox.archive import unpacked
-from sandbox.mysql import mysql_server
-from sandbox.server import OwnServer
+from benchmarks import artifacts, report, results
+from benchmarks.databases import ARTIFACTS, SUBJECTS, subject
+from benchmarks.programs import ENCODER, LINKS, PROGRAMS, START_UP, place, short_commands
+from benchmarks.results import Section
+from benchmarks.rounds import measure
 
-ARTIFACTS = 250_000
-WORKERS = 4
-SERVER = ("--innodb-buffer-pool-size=2G", "--innodb-redo-log-capacity=2G", "--max-allowed-packet=128M")
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A server, a folder, and the programs that are measured on them."""
-
-    server: OwnServer
-    folder: Path
-    zstd: list[str]
-
-    def opskit(self, subject: Subject, *arguments: str) -> Measured:
-        """Measure an opskit command on one database."""
-        environment = os.environ | {
-            "OPSKIT_MYSQL_URL": f"{self.server.url}/{subject.database}?tls=disabled",
-            "OPSKIT_MYSQL_PASSWORD": self.server.password,
-            "OPSKIT_STORAGE_URL": (self.folder / subject.database).as_uri(),
-        }
-        return measured([sys.executable, "-m", "opskit", *arguments, "--quiet"], environment=environment)
-
-    def start_up(self, subject: Subject) -> list[Run]:
-        """Measure what a command costs before it does anything, and the quickest one that asks a server."""
-        return [
-            Run(subject, "start", "opskit --help", self.opskit(subject, "--help")),
-            Run(subject, "start", "opskit probe", self.opskit(subject, "probe", "--only", "mysql")),
-        ]
-
-    def run(self, subject: Subject) -> list[Run]:
-        """Back one database up and bring it back, with opskit and with the programs that MySQL has for it."""
-        dump = self.folder / f"{subject.database}.sql.zst"
-        dumper = [*self.server.client("mysqldump"), "--single-transaction", "--set-gtid-purged=OFF"]
-        workers = ("--workers", str(WORKERS))
-        self.server.execute("CREATE DATABASE other")
-        steps: list[tuple[str, str, Callable[[], Measured]]] = [
-            (
-                "backup",
-                "mysqldump | zstd -3",
-                lambda: measured([*dumper, subject.database], [*self.zstd, "-3"], stdout=dump),
-            ),
-            ("backup", "opskit", lambda: self.opskit(subject, "backup", "create", *workers)),
-            ("check", "opskit", lambda: self.opskit(subject, "backup", "check")),
-            (
-                "restore",
-                "zstd -d | mysql",
-                lambda: measured([*self.zstd, "-dc"], [*self.server.client(), "other"], stdin=dump),
-            ),
-            (
-                "restore",
-                "opskit",
-                lambda: self.opskit(subject, "restore", "run", "latest", "--into", "again", *workers),
-            ),
-        ]
-        done = []
-        for job, program, step in steps:
-            print(f"{subject.name}: {job}, {program} …", file=sys.stderr, flush=True)
-            done.append(Run(subject, job, program, step()))
-        self.server.execute("DROP DATABASE other", "DROP DATABASE again")
-        return done
+WHOLE = (
+    "start-up --rounds 10",
+    "databases --sizes 1",
+    "databases --sizes 1 --only encoder --programs opskit python",
+    "databases --sizes 4 --only backup",
+    "databases --sizes 16 --only backup --rounds 1",
+    "databases --sizes 16 --only restore --rounds 1 --programs opskit",
+    "databases --sizes 1 --only backup restore --links plain far --rounds 1",
+    "databases --sizes oversized --rounds 1",
+    "artifacts",
+)
+JOBS = ("backup", "check", "restore")
 
 
-def main() -> None:
-    """Measure, print and keep the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--artifacts", type=int, default=ARTIFACTS, help="of the larger registry [%(default)s]")
-    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where to write")
-    options = parser.parse_args()
-    with mysql_server(SERVER) as server, tempfile.TemporaryDirectory() as folder:
-        bench = Bench(server, Path(folder), _zstd())
-        print(f"{server}; filling registries …", file=sys.stderr, flush=True)
-        subjects = [
-            registry(server, "small", options.artifacts // 10),
-            registry(server, "large", options.artifacts),
-            oversized(server),
-        ]
-        runs = [*bench.start_up(subjects[0]), *(run for subject in subjects for run in bench.run(subject))]
-        write(options.results, str(server.version), WORKERS, runs)
-    artifacts.run(options.results)
+def main(arguments: Sequence[str]) -> int:
+    """Measure what the arguments ask for, print and keep it; return the exit code."""
+    if not arguments:
+        return max([main(part.split()) for part in WHOLE])
+    options = _options(arguments)
+    if options.part == "artifacts":
+        return artifacts.run(options.results)
+    measure_part = _start_up if options.part == START_UP else _databases
+    for section in measure_part(options):
+        kept = results.keep(options.results, section)
+    report.write(options.results, kept)
+    return 0
 
 
-def _zstd() -> list[str]:
-    found = shutil.which("zstd")
-    if found:
-        return [found]
-    archive = unpacked("zstd", ["zstd"])
-    inside = archive.file("usr/bin/zstd")
-    if inside is None:
-        raise SystemExit("the package archive gave no zstd")
-    return archive.command(inside)
+def _start_up(options: argparse.Namespace) -> Iterator[Section]:
+    registry = subject("1", options.artifacts)
+    with place(registry.template, LINKS["tls"]) as here:
+        yield from measure(here, registry, short_commands(here), [START_UP], options.rounds)
+
+
+def _databases(options: argparse.Namespace) -> Iterator[Section]:
+    for size in options.sizes:
+        database = subject(size, options.artifacts)
+        for link in options.links:
+            with place(database.template, LINKS[link]) as here:
+                programs = [PROGRAMS[name](here) for name in options.programs]
+                yield from measure(here, database, programs, options.only, options.rounds)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--results", type=Path, default=results.FOLDER, help="the folder to write to")
+    common.add_argument("--rounds", type=int, default=3, help="how often each program runs [%(default)s]")
+    common.add_argument("--artifacts", type=int, default=ARTIFACTS, help="of a registry of size 1 [%(default)s]")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True)
+    databases = parts.add_parser("databases", parents=[common], help="backup and restore, beside other programs")
+    for name, choices, default in (
+        ("sizes", SUBJECTS, ["1"]),
+        ("only", (*JOBS, ENCODER), list(JOBS)),
+        ("programs", PROGRAMS, ["mysqldump", "mydumper", "opskit"]),
+        ("links", LINKS, ["tls"]),
+    ):
+        databases.add_argument(f"--{name}", nargs="+", choices=choices, default=default, help=f"[{' '.join(default)}]")
+    parts.add_parser(START_UP, parents=[common], help="the shortest commands, as whole processes")
+    parts.add_parser("artifacts", parents=[common], help="the search for artifacts")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

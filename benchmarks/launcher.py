@@ -8,14 +8,22 @@ Linux counts the peak memory of a process from before its exec, when it still wa
 import json
 import os
 import sys
+import time
 
 
 def main(report: str, *command: str) -> int:
-    """Run the command, write its usage as JSON into the report, and return its exit code."""
+    """Run the command, write what it took as JSON into the report, and return its exit code."""
+    began = time.monotonic()  # one clock for all processes of the machine
     process = os.posix_spawnp(command[0], command, os.environ)
     _, status, usage = os.wait4(process, 0)
+    took = {
+        "began": began,
+        "ended": time.monotonic(),
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,
+    }
     with open(report, "w") as file:  # noqa: PTH123 - pathlib would be megabytes more
-        json.dump({"processor_seconds": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * 1024}, file)
+        json.dump(took, file)
     return os.waitstatus_to_exitcode(status)
 
 

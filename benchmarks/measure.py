@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,14 @@ class Measured:
     processor_seconds: float
     peak_bytes: int
 
+    def then(self, following: "Measured") -> "Measured":
+        """Return the cost of both, one after the other."""
+        return Measured(
+            seconds=self.seconds + following.seconds,
+            processor_seconds=self.processor_seconds + following.processor_seconds,
+            peak_bytes=max(self.peak_bytes, following.peak_bytes),
+        )
+
 
 def measured(
     *commands: Sequence[str],
@@ -35,7 +42,6 @@ def measured(
 ) -> Measured:
     """Run a pipeline of commands, and return what all of them took until the last had ended."""
     processes: list[subprocess.Popen[bytes]] = []
-    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         source: IO[bytes] | int = stack.enter_context(stdin.open("rb")) if stdin else subprocess.DEVNULL
@@ -52,10 +58,9 @@ def measured(
         for process, command in zip(processes, commands, strict=True):
             if process.wait():
                 raise FailedError(f"{Path(command[0]).name} ended with {process.returncode}: {' '.join(command)}")
-        seconds = time.monotonic() - began
         reports = [json.loads((folder / str(number)).read_text()) for number in range(1, len(commands) + 1)]
     return Measured(
-        seconds=seconds,
+        seconds=max(report["ended"] for report in reports) - min(report["began"] for report in reports),
         processor_seconds=sum(report["processor_seconds"] for report in reports),
         peak_bytes=max(report["peak_bytes"] for report in reports),
     )

@@ -1,72 +1,135 @@
-"""Measured runs as a table for people and as JSON."""
+"""The results as tables for people: first the figures that have a bar, then everything that was measured."""
 
-import json
-import os
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from benchmarks.databases import Subject
+from benchmarks.bars import MEGABYTE, readings
+from benchmarks.databases import SERVER, SUBJECTS
 from benchmarks.measure import Measured
+from benchmarks.programs import ENCODER, LINKS, START_UP
+from benchmarks.results import FOLDER, Results, Section, middle
+from sandbox.mysql import OPTIONS
 
-_HEAD = "| database | job | program | seconds | CPU seconds | peak memory | time to the other's | CPU to the other's |"
+FILE = "databases.md"
+JOBS = (START_UP, "backup", "check", "restore", ENCODER)
+COMMANDS = {
+    ("backup", "mysqldump"): "`mysqldump \\| zstd -3`",
+    ("backup", "mydumper"): "`mydumper -t 4`, then `zstd -3`",
+    ("restore", "mysqldump"): "`mysql < dump.sql`",
+    ("restore", "mydumper"): "`myloader -t 4`",
+}
+NOTES = """\
+Medians of the rounds of one run, in which the programs take turns, each time another one first; before the first round
+each program backs up once, unmeasured. Client CPU is user and system time of all processes of the client; peak memory
+is the resident set of the largest of them, the greatest of all rounds. Server and clients share the machine.
+
+- opskit runs with its defaults: 4 workers, zstd level 3, and a restore that compares every row.
+- `mysql` and `myloader` read SQL that was decompressed before; opskit decompresses as it restores.
+- `myloader` is Debian's, 0.10, which keeps its restore out of the binary log; `mysql` and opskit do not.
+- Restores go into an empty database of the same server, beside the original; its rows are counted afterwards.
+- Over TLS the clients' account must use it; without, the server has none. 20 ms away means a relay between client
+  and server that passes each byte on 10 ms later, in both directions alike.
+"""
+HEAD = ["job", "program", "seconds", "from-to", "client CPU", "peak memory", "opskit's time", "opskit's CPU"]
+WIDTH = 120
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures: benchmarks/results -->", "<!-- end of figures -->"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One program at one job on one database."""
-
-    subject: Subject
-    job: str
-    program: str
-    cost: Measured
-
-
-def write(folder: Path, server_version: str, workers: int, runs: Sequence[Run]) -> None:
-    """Print the table, and keep it and the numbers in the folder."""
-    text = markdown(server_version, workers, runs)
+def write(folder: Path, results: Results) -> None:
+    """Print the page and write it; what is measured for the project itself also goes into its README."""
+    text = markdown(results)
     print(text)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "databases.md").write_text(text)
-    document = {"time": datetime.now(UTC).isoformat(), "workers": workers, "runs": [asdict(run) for run in runs]}
-    (folder / "databases.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / FILE).write_text(text)
+    if folder == FOLDER:
+        README.write_text(in_readme(README.read_text(), results))
 
 
-def markdown(server_version: str, workers: int, runs: Sequence[Run]) -> str:
-    """Return the table; opskit's lines have their ratio to the program above them that did the same job."""
-    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}, {workers} workers"
+def in_readme(text: str, results: Results) -> str:
+    """Return the README with these figures in the place of those that it has."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return "\n".join([before + begin, *figures(results), end + after])
+
+
+def markdown(results: Results) -> str:
+    """Return all results as one page."""
+    options = ", ".join(f"`{each.removeprefix('--')}`" for each in (*OPTIONS, *SERVER))
+    settings = textwrap.fill(f"What the server is started with: {options}.", WIDTH, break_on_hyphens=False)
+    lines = ["# Databases: opskit, mysqldump and mydumper", ""]
+    lines += [NOTES, settings, ""]
+    lines += [*figures(results), ""]
+    ordered = sorted(results.sections, key=_place)
+    for (link, database), group in groupby(ordered, key=lambda each: (each.link, each.database)):
+        sections = list(group)
+        lines += [f"## {database}, {link}: {sections[0].rows:,} rows", "", *_table([HEAD, *_rows(sections)]), ""]
+        lines += [*(textwrap.fill(each, WIDTH, break_on_hyphens=False) for each in _occasions(sections)), ""]
+    return "\n".join(lines)
+
+
+def figures(results: Results) -> list[str]:
+    """Return the table of the figures that have a bar; the README has it too."""
+    rows = [["figure", "measured", "bar", ""]]
+    for bar, value in readings(results):
+        if value is not None:
+            missed = "" if value <= bar.limit else "missed"
+            rows.append([bar.figure, bar.shown(value), f"≤ {bar.shown(bar.limit)}", missed])
+    return _table(rows, left=(0, 3))
+
+
+def _place(section: Section) -> tuple[int, ...]:
+    """Return where a section comes on the page."""
+    orders = (tuple(LINKS.values()), tuple(SUBJECTS.values()), JOBS)
+    return tuple(order.index(each) for order, each in zip(orders, section.key, strict=True))
+
+
+def _occasions(sections: Sequence[Section]) -> list[str]:
+    """Say when and where each section was measured, once where it is the same."""
+    said: dict[str, list[str]] = {}
+    for section in sections:
+        where = f"MySQL {section.server}, {section.machine}"
+        said.setdefault(where, []).append(f"{section.job} at {section.time}")
+    return [f"Measured with {where}: {', '.join(times)} UTC." for where, times in said.items()]
+
+
+def _rows(sections: Sequence[Section]) -> Iterator[list[str]]:
+    for section in sections:
+        ours = section.cost("opskit")
+        for program, rounds in section.costs.items():
+            cost = middle(rounds)
+            times = sorted(each.seconds for each in rounds)
+            yield [
+                section.job,
+                COMMANDS.get((section.job, program), f"`{program}`"),
+                f"{cost.seconds:.2f}",
+                f"{times[0]:.2f}-{times[-1]:.2f}" if len(times) > 1 else "one round",
+                f"{cost.processor_seconds:.2f} s",
+                f"{cost.peak_bytes / MEGABYTE:.0f} MB",
+                *(_of(ours, cost) if ours and program != "opskit" else ("", "")),
+            ]
+
+
+def _of(ours: Measured, theirs: Measured) -> tuple[str, str]:
+    """Return what part of theirs our time and our processor time are."""
+    return (
+        f"{ours.seconds / theirs.seconds:.2f}",
+        f"{ours.processor_seconds / theirs.processor_seconds:.2f}",
+    )
+
+
+def _table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0, 1)) -> list[str]:
+    """Return a table in Markdown whose columns line up as text too; those not in `left` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        f"# Benchmark of {datetime.now(UTC):%Y-%m-%d}",
-        "",
-        f"MySQL {server_version} on the same machine, {machine}. Peak memory is that of the largest process.",
-        "Seconds tell what else the machine did at the time; ratios less so, and peak memory not at all.",
-        "",
-        _HEAD,
-        "|---|---|---|--:|--:|--:|--:|--:|",
+        " | ".join(
+            cell.ljust(width) if number in left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
     ]
-    for run in runs:
-        cost = run.cost
-        cells = [
-            f"{run.subject.name}, {run.subject.rows:,} rows",
-            run.job,
-            f"`{run.program}`".replace("|", "\\|"),
-            f"{cost.seconds:.2f}",
-            f"{cost.processor_seconds:.2f}",
-            f"{cost.peak_bytes / 2**20:.0f} MiB",
-            *_ratios(cost, next((each.cost for each in runs if _rivals(each, run)), None)),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
-
-
-def _ratios(cost: Measured, other: Measured | None) -> tuple[str, str]:
-    if other is None:
-        return "", ""
-    return f"{cost.seconds / other.seconds:.2f}", f"{cost.processor_seconds / other.processor_seconds:.2f}"
-
-
-def _rivals(each: Run, run: Run) -> bool:
-    same = each.job == run.job and each.subject == run.subject
-    return same and run.program == "opskit" and each.program != "opskit"
+    rule = "|".join(
+        "-" * (width + 2) if number in left else "-" * (width + 1) + ":" for number, width in enumerate(widths)
+    )
+    return [f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]

@@ -1,0 +1,179 @@
+"""The programs that are compared: how each backs the database up, and how it brings it back into another."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.background import listening
+from benchmarks.databases import DATABASE, SERVER
+from benchmarks.measure import Measured, measured
+from sandbox.archive import unpacked
+from sandbox.mariadb import mydumper as mydumper_command
+from sandbox.mysql import mysql_server
+from sandbox.server import Address, OwnServer, Server, Template
+
+RESTORED = "restored"
+START_UP = "start-up"
+ENCODER = "encoder"
+DUMP = ("--single-transaction", "--set-gtid-purged=OFF")
+DELAY_MS = 20
+TLS, PLAIN, FAR = "TLS", "no TLS", f"TLS, {DELAY_MS} ms away"
+LINKS = {"tls": TLS, "plain": PLAIN, "far": FAR}
+# Stands for an installation without a compiler: the extension cannot be imported.
+PYTHON_ENCODER = "import sys; sys.modules['opskit.mysql._encode'] = None; from opskit.cli import main; main()"
+
+Job = Callable[[], Measured]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server, the same as its clients reach it, and a folder for what they write."""
+
+    link: str
+    server: OwnServer
+    reached: Server
+    tls: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, and the jobs that it can do."""
+
+    name: str
+    jobs: Mapping[str, Job]
+
+
+@contextmanager
+def place(template: Template, link: str) -> Iterator[Place]:
+    """Run a server on a copy of the data; its clients' account must use TLS, or there is none."""
+    with ExitStack() as stack:
+        server = stack.enter_context(mysql_server(SERVER, tls="off" if link == PLAIN else "trusted", template=template))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        port = server.port
+        if link == FAR:
+            port = stack.enter_context(listening("benchmarks.link", port, DELAY_MS / 2))
+        account = f"CREATE USER bench@'%' IDENTIFIED BY '{server.password}'"
+        server.execute(
+            account if link == PLAIN else f"{account} REQUIRE SSL",
+            "GRANT ALL ON *.* TO bench@'%' WITH GRANT OPTION",
+        )
+        address = Address("127.0.0.1", port, "bench", server.password)
+        reached = Server(address, server.programs, folder, server.version)
+        if link == PLAIN:
+            reached.connect().close()  # the server then knows the password, and asks no client for an RSA key
+        tls = "disabled" if link == PLAIN else f"verify_identity&ca_file={server.ca_file}"
+        yield Place(link, server, reached, tls, folder)
+
+
+def opskit(place: Place, command: Sequence[str] = ()) -> Program:
+    """Return opskit with its defaults, as a user would start it."""
+    storage = place.folder / "opskit"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPSKIT_")} | {
+        "OPSKIT_MYSQL_URL": f"{place.reached.url}/{DATABASE}?tls={place.tls}",
+        "OPSKIT_MYSQL_PASSWORD": place.reached.password,
+        "OPSKIT_STORAGE_URL": storage.as_uri(),
+    }
+    program = command or (str(Path(sys.executable).with_name("opskit")),)
+
+    def run(*arguments: str) -> Measured:
+        return measured([*program, *arguments], environment=environment)
+
+    def backup() -> Measured:
+        shutil.rmtree(storage, ignore_errors=True)
+        storage.mkdir()
+        return run("backup", "create", "--quiet")
+
+    jobs = {
+        "backup": backup,
+        ENCODER: backup,
+        "check": lambda: run("backup", "check", "latest", "--quiet"),
+        "restore": lambda: run("restore", "run", "latest", "--into", RESTORED, "--quiet"),
+        "--help": lambda: run("--help"),
+        "probe": lambda: run("probe", "--only", "mysql"),
+    }
+    return Program("opskit", jobs)
+
+
+def short_commands(place: Place) -> list[Program]:
+    """Return what shows how long opskit takes to start: the help, and the quickest command that asks a server."""
+    jobs = opskit(place).jobs
+    return [
+        Program("opskit --help", {START_UP: jobs["--help"]}),
+        Program("opskit probe --only mysql", {START_UP: jobs["probe"]}),
+    ]
+
+
+def opskit_in_python(place: Place) -> Program:
+    """Return opskit without its C extension."""
+    command = (sys.executable, "-c", PYTHON_ENCODER)
+    return Program("opskit in Python", {ENCODER: opskit(place, command).jobs["backup"]})
+
+
+def mysqldump(place: Place) -> Program:
+    """Return MySQL's own programs, with zstd behind the dump."""
+    dump, text = place.folder / "mysqldump.sql.zst", place.folder / "mysqldump.sql"
+
+    def restore() -> Measured:
+        if not text.exists():
+            subprocess.run([*zstd(), "-dq", dump, "-o", text], check=True)
+        return measured([*place.reached.client(), RESTORED], stdin=text)
+
+    return Program(
+        "mysqldump",
+        {
+            "backup": lambda: measured(
+                [*place.reached.client("mysqldump"), *DUMP, DATABASE], [*zstd(), "-3"], stdout=dump
+            ),
+            "restore": restore,
+        },
+    )
+
+
+def mydumper(place: Place) -> Program:
+    """Return mydumper, whose files zstd compresses afterwards, and myloader, which reads them as they were."""
+    files = place.folder / "mydumper"
+    # Without being told to, it uses no TLS.
+    options = ("--threads", "4", *(() if place.link == PLAIN else ("--ssl",)))
+
+    def backup() -> Measured:
+        shutil.rmtree(files, ignore_errors=True)
+        dump = mydumper_command(place.reached, "mydumper")
+        dumped = measured([*dump, *options, "--database", DATABASE, "--outputdir", str(files)])
+        return dumped.then(measured([*zstd(), "-3qr", str(files)]))
+
+    def restore() -> Measured:
+        for compressed in files.glob("*.zst"):
+            compressed.unlink()  # myloader would take it for SQL
+        load = mydumper_command(place.reached, "myloader")
+        return measured([*load, *options, "--database", RESTORED, "--directory", str(files)])
+
+    return Program("mydumper", {"backup": backup, "restore": restore})
+
+
+PROGRAMS: Mapping[str, Callable[[Place], Program]] = {
+    "mysqldump": mysqldump,
+    "mydumper": mydumper,
+    "opskit": opskit,
+    "python": opskit_in_python,
+}
+
+
+@functools.cache
+def zstd() -> list[str]:
+    """Return the program zstd: the one on PATH, else the package archive's."""
+    found = shutil.which("zstd")
+    if found:
+        return [found]
+    archive = unpacked("zstd", ["zstd"])
+    inside = archive.file("usr/bin/zstd")
+    if inside is None:
+        raise SystemExit("the package archive gave no zstd")
+    return archive.command(inside)

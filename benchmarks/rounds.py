@@ -1,0 +1,54 @@
+"""Several programs at one job, in turn: round after round, each time another one first."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from benchmarks.databases import DATABASE, Subject, row_counts
+from benchmarks.measure import Measured
+from benchmarks.programs import RESTORED, Job, Place, Program
+from benchmarks.results import Section
+
+
+def measure(
+    place: Place, subject: Subject, programs: Sequence[Program], jobs: Sequence[str], rounds: int
+) -> Iterator[Section]:
+    """Measure the jobs, one after the other; before the first, each program backs up once, unmeasured."""
+    counts = row_counts(place.server, DATABASE)
+    for program in programs:
+        if "backup" in program.jobs:
+            _say(place.link, subject.name, "warm-up", program.name)
+            program.jobs["backup"]()
+    for job in jobs:
+        able = [each for each in programs if job in each.jobs]
+        costs: dict[str, list[Measured]] = {each.name: [] for each in able}
+        for number in range(rounds):
+            first = number % max(1, len(able))
+            for program in (*able[first:], *able[:first]):
+                _say(place.link, subject.name, job, program.name)
+                run = program.jobs[job]
+                costs[program.name].append(_restored(place, run, counts) if job == "restore" else run())
+        occasion = (f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _machine(), place.server.version)
+        yield Section(*occasion, place.link, subject.name, sum(counts.values()), job, costs)
+
+
+def _restored(place: Place, restore: Job, counts: dict[str, int]) -> Measured:
+    """Measure one restore into a database of its own, and insist on every row: myloader ends well whatever happens."""
+    place.server.execute(f"CREATE DATABASE {RESTORED}")
+    cost = restore()
+    found = row_counts(place.server, RESTORED)
+    missing = {table: count for table, count in counts.items() if found.get(table) != count}
+    assert not missing, f"not restored: {missing}"
+    place.server.execute(f"DROP DATABASE {RESTORED}")
+    return cost
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} processors, {memory:.0f} GiB of memory, Python {platform.python_version()}"
+
+
+def _say(*what: str) -> None:
+    print(", ".join(what), "…", file=sys.stderr, flush=True)
