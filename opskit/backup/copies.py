@@ -11,7 +11,7 @@ from opskit.backup.commit import put_manifest, require_complete
 from opskit.backup.holds import held
 from opskit.backup.manifest import File, Manifest, backup_key
 from opskit.backup.stages import gathered
-from opskit.errors import ConfigurationError, CorruptError, NotFoundError, OpskitError, RefusedError
+from opskit.errors import CorruptError, NotFoundError, OpskitError, RefusedError
 from opskit.progress import NoProgress, Progress
 from opskit.redaction import mask
 from opskit.storage import Storage
@@ -44,7 +44,7 @@ def complete_copies(
     """
     report = CopyReport(target.url)
     try:
-        there = _folders_in_copy(target, registry)
+        there = folders(target, registry)
         for backup_id, folder in folders(source, registry).items():
             copied = there.get(backup_id, Folder())
             missing = _missing(folder, copied)
@@ -62,14 +62,6 @@ def complete_copies(
     except OpskitError as error:
         report.problems.append(mask(f"{error.message} ({error.hint})" if error.hint else error.message))
     return report
-
-
-def _folders_in_copy(target: Storage, registry: str) -> dict[str, Folder]:
-    try:
-        return folders(target, registry)
-    except ConfigurationError:
-        # The first put makes a directory, and says better what is wrong where it cannot.
-        return {}
 
 
 def _missing(folder: Folder, there: Folder) -> set[str]:

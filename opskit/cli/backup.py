@@ -1,6 +1,5 @@
 """`opskit backup`: create, list, show, check and rehearse backups."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from opskit.cli.rehearse import rehearse
 from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
 from opskit.cli.text import human_age, human_seconds, human_size
-from opskit.errors import ConfigurationError, UsageError
+from opskit.errors import UsageError
 from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.settings import Registry
 from opskit.wiring import (
@@ -89,10 +88,7 @@ def create(
 
     def save(registry: Registry) -> Saved:
         with invocation.progress() as progress:
-            recent = None
-            # A directory that is not there yet is made by its first backup, which says what else is wrong with it.
-            with contextlib.suppress(ConfigurationError):
-                recent = newest_complete(storage, registry.name) if skip_recent else None
+            recent = newest_complete(storage, registry.name) if skip_recent else None
             if recent and datetime.now(UTC) - recent.snapshot.time < settings.backup.min_interval:
                 made, new = recent, False
             else:

@@ -73,7 +73,8 @@ class Storage(Protocol):
         """Yield every object whose key starts with `prefix`: all pages, in the order of the keys' UTF-8 bytes.
 
         A prefix is any beginning of a key: `a` matches `ab` and `a/b`. Nothing is asked before the first
-        object is wanted; what is stored or deleted meanwhile may or may not be seen.
+        object is wanted; what is stored or deleted meanwhile may or may not be seen. A root that the first `put`
+        will make is empty.
         """
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -71,8 +71,12 @@ class DirectoryStorage:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every file below the root; memory holds the names in one folder at a time, and in those above."""
         check_prefix(prefix)
-        with translated(f"cannot list {self._root}"), self._opened() as root:
-            yield from _walk(root, "", prefix)
+        with translated(f"cannot list {self._root}"):
+            if self._is_yet_to_be_made():
+                logger.warning("there is no directory %s yet: the first backup makes it", self._root)
+                return
+            with self._opened() as root:
+                yield from _walk(root, "", prefix)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the files, and the folders that this leaves empty."""
@@ -108,12 +112,17 @@ class DirectoryStorage:
             root = open_root(self._root)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigurationError(
-                f"there is no directory {self._root}", hint="the first backup makes it; is its volume mounted?"
+                f"there is no directory {self._root}",
+                hint="is its volume mounted? the first backup makes it where the folder above it is there",
             ) from error
         try:
             yield root
         finally:
             os.close(root)
+
+    def _is_yet_to_be_made(self) -> bool:
+        """Tell whether nothing, not even a link, bears the root's name in the folder above it."""
+        return not os.path.lexists(self._root) and self._root.parent.is_dir()
 
     def _create(self) -> None:
         try:

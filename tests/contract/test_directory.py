@@ -70,7 +70,6 @@ def test_root_is_not_made_where_the_folder_above_is_missing(root: Path) -> None:
 def test_reading_does_not_make_the_root(root: Path) -> None:
     storage = DirectoryStorage(root)
     for read in (
-        lambda: keys(storage),
         lambda: storage.stat("key"),
         lambda: content(storage, "key"),
         lambda: storage.delete(["key"]),
@@ -78,7 +77,23 @@ def test_reading_does_not_make_the_root(root: Path) -> None:
         with pytest.raises(ConfigurationError, match="there is no directory") as caught:
             read()
         assert "mounted" in str(caught.value.hint)
+    assert keys(storage) == []
     assert not root.exists()
+
+
+def test_root_that_the_first_put_will_make_is_empty_and_said_to_be_missing(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert keys(DirectoryStorage(root)) == []
+    assert f"there is no directory {root} yet" in caplog.text
+
+
+def test_root_that_no_put_can_make_is_not_taken_for_empty(root: Path, tmp_path: Path) -> None:
+    root.symlink_to(tmp_path / "of a volume that is not mounted")
+    for storage in (DirectoryStorage(root), DirectoryStorage(tmp_path / "not mounted" / "backups")):
+        with pytest.raises(ConfigurationError, match="there is no directory") as caught:
+            keys(storage)
+        assert "mounted" in str(caught.value.hint)
 
 
 def test_root_that_is_a_file_is_refused(root: Path) -> None:
