@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key
-from opskit.errors import CorruptError, RefusedError
+from opskit.errors import CorruptError
 from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
 from opskit.restore.compare import require_comparable
 from opskit.restore.run import Options, restore_under
-from opskit.restore.space import additions
+from opskit.restore.space import require_small
 from opskit.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -51,15 +51,16 @@ def rehearse(
 ) -> Rehearsal:
     """Restore into a scratch database, compare, look at it as a registry, drop it, and store the verdict.
 
-    With `maximum_bytes` a larger backup is refused: on the live server the copy and its binary log could fill the
-    registry's volume. Scratch databases that an earlier run left are dropped first. A verdict is stored for what
-    the backup is guilty of (`CorruptError`); a server that fails is not the backup's fault, and raises.
+    With `maximum_bytes` a larger backup is refused, and one that only says that it is not larger is given up: on the
+    live server the copy and its binary log could fill the registry's volume. Scratch databases that an earlier run
+    left are dropped first. A verdict is stored for what the backup is guilty of (`CorruptError`); a server that fails
+    is not the backup's fault, and raises.
     """
-    _refuse_more_than(maximum_bytes, manifest)
+    require_small(manifest, maximum_bytes)
     # Not the backup's fault either, if a newer opskit wrote it.
     require_comparable(manifest)
     started = datetime.now(UTC)
-    wanted = replace(options, purpose="rehearse", beside=beside, into=None)
+    wanted = replace(options, purpose="rehearse", beside=beside, into=None, maximum_bytes=maximum_bytes)
     problems: tuple[str, ...]
     with contextlib.closing(connect(server)) as admin, Lease(connect(server), beside) as lease:
         lease.acquire(options.lease_wait_seconds)
@@ -83,18 +84,6 @@ def rehearse(
     )
     record(storage, manifest, rehearsal)
     return rehearsal
-
-
-def _refuse_more_than(maximum_bytes: int | None, manifest: Manifest) -> None:
-    added = additions(manifest)
-    size = added.data_bytes + added.binlog_bytes
-    if maximum_bytes is not None and size > maximum_bytes:
-        raise RefusedError(
-            f"a rehearsal would add about {size:,} bytes to the live server, more than the {maximum_bytes:,} of"
-            " rehearse.max_bytes",
-            hint="give the registry a server of its own for rehearsals (rehearse:), use --sandbox where there is a"
-            " mysqld, or raise rehearse.max_bytes",
-        )
 
 
 def remove_stale(admin: Connection, beside: str, stale_seconds: float) -> list[str]:

@@ -12,7 +12,7 @@ from opskit.backup import layout
 from opskit.backup.check import counted, read_file
 from opskit.backup.encryption import SUFFIX, Identities, opened
 from opskit.backup.holds import held
-from opskit.backup.manifest import LARGEST_STATEMENT, ArtifactCounts, File, Manifest
+from opskit.backup.manifest import LARGEST_STATEMENT, ArtifactCounts, File, Manifest, TableEntry
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
@@ -35,7 +35,7 @@ from opskit.restore.load import (
 )
 from opskit.restore.orphans import count_orphans
 from opskit.restore.preflight import largest_packet, preflight
-from opskit.restore.space import Additions, additions
+from opskit.restore.space import Additions, additions, require_still_small
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
@@ -58,6 +58,7 @@ class Options:
     enable_events: bool = False
     lease_wait_seconds: float = 0
     identities: Identities | None = None
+    maximum_bytes: int | None = None  # of data and binary log that the run may add
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,14 @@ def restore_under(
         definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))
         preflight(admin, manifest, list(definitions.tables.values()))
         with _made(admin, target, manifest, keep=options.purpose != "rehearse") as made:
-            return _fill(server, storage, manifest, made, definitions, options, progress, stop)
+
+            def look() -> None:
+                require_still_small(admin, made.database, manifest, options.maximum_bytes)
+
+            with Watch(look, stop):
+                report = _fill(server, storage, manifest, made, definitions, options, progress, stop)
+            look()
+            return report
 
 
 def judge(
@@ -132,6 +140,7 @@ def judge(
     """
     taken = manifest.largest_statement <= largest_packet
     tables: dict[str, CreateTable] = {}
+    sql_bytes: dict[str, int] = {}
     programs: dict[str, list[ProgramStatement]] = {}
     schema_of = {table.schema_file: table for table in manifest.tables}
     chunk_of = {chunk.name: table for table in manifest.tables for chunk in table.chunks}
@@ -153,7 +162,7 @@ def judge(
             with contextlib.closing(
                 grammar.statements(chunk_of[file.name], stored, manifest.largest_statement)
             ) as judged:
-                deque(judged, maxlen=0)
+                sql_bytes[file.name] = sum(len(statement) + 1 for statement in judged)
         elif kind := kind_of.get(file.name.removesuffix(SUFFIX)):
             programs[kind] = grammar.programs(manifest, kind, stored)
         else:
@@ -162,8 +171,19 @@ def judge(
 
     progress.phase("verify", manifest.stored_bytes, "bytes")
     run(manifest.files, range(options.workers), look, stop)
+    for table in manifest.tables:
+        _require_no_more(table, sum(sql_bytes.get(chunk.name, 0) for chunk in table.chunks))
     in_order = [statement for kind in layout.PROGRAM_FILES for statement in programs.get(kind, [])]
     return Definitions({table.name: tables[table.name] for table in manifest.tables}, in_order)
+
+
+def _require_no_more(table: TableEntry, sql_bytes: int) -> None:
+    """Raise `CorruptError` if a table's statements are longer than the manifest says, by which room was judged."""
+    if sql_bytes > table.sql_bytes:
+        raise CorruptError(
+            f"the rows of table {table.name!r} have {sql_bytes:,} bytes, {table.sql_bytes:,} in the manifest",
+            hint=DAMAGED,
+        )
 
 
 def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> Target:

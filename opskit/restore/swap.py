@@ -20,7 +20,7 @@ from opskit.restore.exchange import (
 from opskit.restore.losses import newer_rows
 from opskit.restore.run import Options, RestoreReport, restore_under
 from opskit.restore.settled import Settled, exchange_and_settle, fresh_target
-from opskit.restore.space import Additions, additions
+from opskit.restore.space import Additions, additions, database_bytes
 from opskit.restore.target import Generated
 from opskit.storage import Storage
 
@@ -80,10 +80,8 @@ def plan_swap(server: Endpoint, live: str, manifest: Manifest) -> SwapPlan:
             )
             for name in sorted({*there, *saved})
         ]
-        found = targets.generated(connection, live)
-        return SwapPlan(
-            manifest.id, live, exists, _bytes(connection, live), additions(manifest), tuple(plans), tuple(found)
-        )
+        found, size = targets.generated(connection, live), database_bytes(connection, live)
+        return SwapPlan(manifest.id, live, exists, size, additions(manifest), tuple(plans), tuple(found))
 
 
 def restore_and_swap(
@@ -130,14 +128,3 @@ def _require_swappable(connection: Connection, live: str, manifest: Manifest) ->
 
 def _count(connection: Connection, database: str, table: str) -> int:
     return int(scalar(connection, f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}"))
-
-
-def _bytes(connection: Connection, database: str) -> int:
-    return int(
-        scalar(
-            connection,
-            "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables"
-            " WHERE table_schema = %s",
-            [database],
-        )
-    )
