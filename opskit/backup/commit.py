@@ -2,7 +2,7 @@
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key, dump_manifest
-from opskit.errors import NotFoundError, OpskitError, RefusedError, UnavailableError
+from opskit.errors import ConfigurationError, NotFoundError, OpskitError, RefusedError, UnavailableError
 from opskit.mysql.lease import Lease
 from opskit.storage import Storage
 
@@ -12,11 +12,19 @@ def commit(storage: Storage, manifest: Manifest, lease: Lease) -> None:
 
     An error is followed by reading the manifest back: a lost answer, and the 412 that a retry of our own
     write gets, are successes (measured with moto). `RefusedError` if another manifest stands there,
-    `UnavailableError` if it cannot be told whether ours does.
+    `UnavailableError` if it cannot be told whether ours does, `ConfigurationError` for what no restore would read.
     """
     require_complete(storage, manifest)
     lease.check()
-    put_manifest(storage, manifest, dump_manifest(manifest))
+    put_manifest(storage, manifest, _readable(manifest))
+
+
+def _readable(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest; `ConfigurationError` for one so large that nobody would read it again."""
+    content = dump_manifest(manifest)
+    if len(content) > layout.MANIFEST_MAXIMUM_BYTES:
+        raise ConfigurationError(f"the manifest of {manifest.id} has {len(content):,} bytes, more than a restore reads")
+    return content
 
 
 def put_manifest(storage: Storage, manifest: Manifest, content: bytes) -> None:

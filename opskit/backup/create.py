@@ -35,7 +35,7 @@ from opskit.mysql.program_file import render
 from opskit.mysql.program_text import Program
 from opskit.mysql.programs import read_programs
 from opskit.mysql.schema import database_facts
-from opskit.mysql.session_file import FILE_HEADER, create_database
+from opskit.mysql.session_file import create_database
 from opskit.mysql.snapshot import Snapshot, open_snapshot
 from opskit.mysql.snapshot_steps import Level
 from opskit.progress import NoProgress, Progress
@@ -131,8 +131,8 @@ def _write(
     database = database_facts(snapshot.control, snapshot.database)
     writer.put(layout.schema_create_name(database.name), [create_database(database)])
     for read in reads:
-        name = layout.table_schema_name(database.name, read.stem)
-        writer.put(name, [FILE_HEADER, read.table.create.encode(), b";\n"])
+        create = read.table.create.encode()
+        writer.put_definitions(layout.table_schema_name(database.name, read.stem), create + b";\n", len(create))
     rows = RowsJob(writer, snapshot, reads, progress, throttle, server_checksum=options.server_checksum)
     rows.run(stop)
     found = read_programs(snapshot.control, snapshot.database, skip_routines=options.skip_routines)
@@ -150,8 +150,8 @@ def _write(
 def _write_programs(writer: Writer, found: list[Program]) -> None:
     for file, kinds in layout.PROGRAM_FILES.items():
         if programs := [program for program in found if program.kind in kinds]:
-            writer.statement(max(len(program.create) for program in programs))
-            writer.put(layout.programs_name(writer.database, file), [FILE_HEADER, render(programs)])
+            longest = max(len(program.create) for program in programs)
+            writer.put_definitions(layout.programs_name(writer.database, file), render(programs), longest)
 
 
 def _warnings(reads: list[TableRead], options: Options) -> Iterator[str]:

@@ -20,6 +20,8 @@ from itertools import count
 MANIFEST = "manifest.json"
 # A registry of a hundred thousand chunks fits easily; what is larger was not written by opskit.
 MANIFEST_MAXIMUM_BYTES = 64 * 1024 * 1024
+# Files with CREATE TABLE and with programs are read whole; no registry comes near this.
+DEFINITIONS_MAXIMUM_BYTES = 16 * 1024 * 1024
 SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"

@@ -10,6 +10,7 @@ from opskit.backup.encryption import SUFFIX, Recipients
 from opskit.backup.manifest import LARGEST_STATEMENT, File, backup_key
 from opskit.backup.stages import Digest, compressed
 from opskit.errors import ConfigurationError
+from opskit.mysql.session_file import FILE_HEADER
 from opskit.storage import Storage
 from opskit.workers import Stop
 
@@ -48,6 +49,18 @@ class Writer:
         with self.lock:
             self.files.append(File(name=name, bytes=stored.size, sha256=stored.sha256))
         return name
+
+    def put_definitions(self, name: str, statements: bytes, longest: int) -> None:
+        """Store one file of definitions, the longest of which has so many bytes.
+
+        `ConfigurationError` if there are too many for a restore to read them.
+        """
+        if len(FILE_HEADER) + len(statements) > layout.DEFINITIONS_MAXIMUM_BYTES:
+            raise ConfigurationError(
+                f"{name} cannot be saved: its definitions have {len(statements):,} bytes, more than a restore reads"
+            )
+        self.statement(longest)
+        self.put(name, [FILE_HEADER, statements])
 
     def _until_stopped(self, content: Iterable[bytes]) -> Iterator[bytes]:
         """Yield what comes; raise once the job is stopped, so that storage drops what it has of the body."""

@@ -22,8 +22,6 @@ _VALUE = (
     rb"(?:NULL|0x[0-9A-F]++|-?\d++(?:\.\d++)?(?:e[-+]?\d++)?"
     rb"|(?:_binary )?'(?:[^'\\\x00\n\r\x1a]++|\\[0nr\\'Z])*+')"
 )
-# CREATE TABLE and program files are read whole; no registry comes near this.
-_DEFINITIONS_MAXIMUM = 16 * 1024 * 1024
 
 
 class Inserts:
@@ -81,7 +79,7 @@ def programs(manifest: Manifest, file: str, stored: Iterable[bytes]) -> list[Pro
 
 
 def _definitions(stored: Iterable[bytes]) -> bytes:
-    content = gathered(decompressed(stored), _DEFINITIONS_MAXIMUM, "a file of definitions")
+    content = gathered(decompressed(stored), layout.DEFINITIONS_MAXIMUM_BYTES, "a file of definitions")
     if not content.startswith(FILE_HEADER):
         raise CorruptError("a file of definitions does not begin as opskit writes it")
     return content[len(FILE_HEADER) :]

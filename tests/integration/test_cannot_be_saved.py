@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from opskit.backup.create import Options, create_backup
+from opskit.backup.layout import DEFINITIONS_MAXIMUM_BYTES
 from opskit.errors import ConfigurationError
 from opskit.mysql.connection import Endpoint
 from opskit.restore.run import restore
@@ -98,6 +99,21 @@ def test_a_routine_whose_body_the_user_may_not_see(
     told = create_backup(source, database, DirectoryStorage(tmp_path), "registry", Options(skip_routines=True))
     assert told.programs == ()
     assert [each for each in told.warnings if "routines were left out" in each]
+
+
+def test_more_definitions_than_a_restore_reads(mysql: Server, database: str, tmp_path: Path) -> None:
+    text = "x" * (DEFINITIONS_MAXIMUM_BYTES // 2)
+    mysql.execute(f"USE `{database}`", *(f"CREATE PROCEDURE {name}() SELECT '{text}'" for name in ("one", "other")))
+    message = refusal(endpoint(mysql), database, tmp_path).message
+    assert "schema-post" in message
+    assert "more than a restore reads" in message
+
+
+def test_longest_statement_may_be_a_definition(mysql: Server, database: str, tmp_path: Path) -> None:
+    comment = "x" * 1024
+    mysql.execute(f"CREATE TABLE `{database}`.t ({', '.join(f'c{n} INT COMMENT {comment!r}' for n in range(9))})")
+    manifest = create_backup(endpoint(mysql), database, DirectoryStorage(tmp_path), "registry", ONE_WORKER)
+    assert manifest.largest_statement > 9 * len(comment)
 
 
 @contextmanager
