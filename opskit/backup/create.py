@@ -25,7 +25,7 @@ from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
 from opskit.backup.throttle import Throttle
 from opskit.backup.writer import Writer
-from opskit.errors import OpskitError
+from opskit.errors import BusyError, OpskitError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.encode import DIGEST_ALGORITHM
@@ -34,10 +34,10 @@ from opskit.mysql.lease import Lease
 from opskit.mysql.program_file import render
 from opskit.mysql.program_text import Program
 from opskit.mysql.programs import read_programs
-from opskit.mysql.schema import database_facts
+from opskit.mysql.schema import database_facts, table_names
 from opskit.mysql.session_file import create_database
 from opskit.mysql.snapshot import Snapshot, open_snapshot
-from opskit.mysql.snapshot_steps import Level
+from opskit.mysql.snapshot_steps import CHANGING, CHANGING_HINT, Level
 from opskit.progress import NoProgress, Progress
 from opskit.registry.facts import RegistryFacts, read_facts
 from opskit.storage import Storage
@@ -109,6 +109,7 @@ def create_under(
         closing(open_connection(replace(source, read_timeout=ANSWER_SECONDS))) as observer,
     ):
         require_supported(snapshot.control)
+        programs = _programs(observer, snapshot, options)
         lookout = Lookout(observer, snapshot)
         throttle = Throttle(observer, len(snapshot.workers), options.max_load, options.max_lag_seconds)
         writer = Writer(storage, registry, database, options.compression_level, stop, options.recipients)
@@ -118,13 +119,30 @@ def create_under(
             throttle.look()
 
         with Watch(look, stop):
-            manifest = _write(writer, snapshot, throttle, options, progress, stop)
+            manifest = _write(writer, snapshot, programs, throttle, options, progress, stop)
     commit(storage, manifest, lease)
     return manifest
 
 
+def _programs(connection: Connection, snapshot: Snapshot, options: Options) -> list[Program]:
+    """Read the programs while every table is held, so that they fit the tables that are saved.
+
+    A table that came since could be read by one of them, and would not be in the backup.
+    """
+    found = read_programs(connection, snapshot.database, skip_routines=options.skip_routines)
+    if found and table_names(connection, snapshot.database) != snapshot.tables:
+        raise BusyError(CHANGING, hint=CHANGING_HINT)
+    return found
+
+
 def _write(
-    writer: Writer, snapshot: Snapshot, throttle: Throttle, options: Options, progress: Progress, stop: Stop
+    writer: Writer,
+    snapshot: Snapshot,
+    programs: list[Program],
+    throttle: Throttle,
+    options: Options,
+    progress: Progress,
+    stop: Stop,
 ) -> Manifest:
     facts = read_facts(snapshot.workers[0].connection, frozenset(snapshot.tables))
     reads = describe(snapshot)
@@ -135,8 +153,7 @@ def _write(
         writer.put_definitions(layout.table_schema_name(database.name, read.stem), create + b";\n", len(create))
     rows = RowsJob(writer, snapshot, reads, progress, throttle, server_checksum=options.server_checksum)
     rows.run(stop)
-    found = read_programs(snapshot.control, snapshot.database, skip_routines=options.skip_routines)
-    _write_programs(writer, found)
+    _write_programs(writer, programs)
     warnings = [
         *snapshot.warnings,
         *facts.problems,
@@ -144,14 +161,14 @@ def _write(
         *throttle.warnings,
         *invisible_programs(snapshot.control, snapshot.database),
     ]
-    return _manifest(writer, snapshot, facts, rows, found, warnings)
+    return _manifest(writer, snapshot, facts, rows, programs, warnings)
 
 
-def _write_programs(writer: Writer, found: list[Program]) -> None:
+def _write_programs(writer: Writer, programs: list[Program]) -> None:
     for file, kinds in layout.PROGRAM_FILES.items():
-        if programs := [program for program in found if program.kind in kinds]:
-            longest = max(len(program.create) for program in programs)
-            writer.put_definitions(layout.programs_name(writer.database, file), render(programs), longest)
+        if of_file := [program for program in programs if program.kind in kinds]:
+            longest = max(len(program.create) for program in of_file)
+            writer.put_definitions(layout.programs_name(writer.database, file), render(of_file), longest)
 
 
 def _warnings(reads: list[TableRead], options: Options) -> Iterator[str]:
@@ -167,7 +184,7 @@ def _manifest(
     snapshot: Snapshot,
     facts: RegistryFacts,
     rows: RowsJob,
-    found: list[Program],
+    programs: list[Program],
     warnings: list[str],
 ) -> Manifest:
     database = database_facts(snapshot.control, snapshot.database)
@@ -212,7 +229,7 @@ def _manifest(
                 event_state=program.event_state,
                 names_database=program.names_database(snapshot.database),
             )
-            for program in found
+            for program in programs
         ),
         encryption=Encryption(recipients=writer.recipients.names) if writer.recipients else None,
         artifacts=_artifact_counts(writer.storage, writer.registry),

@@ -150,6 +150,42 @@ def test_change_while_rows_are_read_comes_after(
     assert saved(mysql, storage, manifest, tables) == BEFORE
 
 
+def test_program_that_changes_while_rows_are_read_is_saved_as_it_was(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire
+) -> None:
+    mysql.execute(f"USE `{tables}`", "CREATE VIEW seen AS SELECT id FROM small_new", "CREATE PROCEDURE one() SELECT 1")
+    hold = wire.hold(r"^SELECT .* FROM `small`$")  # small_new was read, and given back
+    with backup_of(through(wire, mysql), tables, storage, Options(workers=1)) as backup:
+        arrive(backup, hold)
+        mysql.execute(
+            f"USE `{tables}`",
+            "ALTER TABLE small_new ADD COLUMN added INT",
+            "CREATE OR REPLACE VIEW seen AS SELECT added FROM small_new",
+            "DROP PROCEDURE one",
+        )
+        hold.release()
+        manifest = backup.result()
+    assert [(each.kind, each.name) for each in manifest.programs] == [("procedure", "one"), ("view", "seen")]
+    into = f"{tables}_opskit_programs"
+    restored(mysql, storage, manifest, into)
+    assert mysql.execute(f"SELECT * FROM `{into}`.seen ORDER BY id") == ((1,), (2,))
+
+
+def test_backup_gives_way_when_a_table_comes_while_its_programs_are_read(
+    mysql: Server, tables: str, storage: Storage, wire: MySQLWire
+) -> None:
+    mysql.execute(f"USE `{tables}`", "CREATE VIEW seen AS SELECT id FROM small")
+    hold = wire.hold("^SHOW CREATE VIEW")
+    with backup_of(through(wire, mysql), tables, storage, Options(workers=1)) as backup:
+        arrive(backup, hold)
+        mysql.execute(
+            f"USE `{tables}`", "CREATE TABLE came (id INT)", "CREATE OR REPLACE VIEW seen AS SELECT id FROM came"
+        )
+        hold.release()
+        assert failure(backup).exit_code == 75
+    assert manifests(storage) == []
+
+
 def swap_all_the_time(server: Server, database: str, stop: threading.Event) -> None:
     """Put tables of the next generation in the place of both, by one RENAME, again and again, as gh-ost would."""
     with server.connect(database=database) as connection, connection.cursor() as cursor:
