@@ -16,6 +16,8 @@ from sandbox import UnavailableSandboxError
 from sandbox.cache import cache_folder, cached
 
 KEYRINGS = Path("/usr/share/keyrings")
+# The machine's own: loader and C library must be of one build.
+C_LIBRARY = ("ld-linux", "libc.", "libm.", "libdl.", "libpthread.", "librt.", "libresolv.", "libmvec.", "libutil.")
 FETCH_SECONDS = 900
 
 
@@ -37,6 +39,21 @@ class Unpacked:
         triplet = loaders[0].parent.name
         libraries = f"{self.root}/usr/lib/{triplet}:{self.root}/lib/{triplet}"
         return [str(loaders[0]), "--library-path", libraries, str(program)]
+
+    def libraries(self) -> Path:
+        """Return a folder with links to its libraries, for LD_LIBRARY_PATH; the C library is the machine's own.
+
+        A program that starts itself again cannot run through a loader of its own: its packages must be those of this
+        machine's release.
+        """
+        return cached(f"{self.root.name}-libraries", self._link_libraries)
+
+    def _link_libraries(self, folder: Path) -> None:
+        for lib in ("lib", "usr/lib"):
+            for library in sorted(self.root.glob(f"{lib}/*-linux-*/**/*.so*")):
+                link = folder / library.name
+                if not library.name.startswith(C_LIBRARY) and not link.is_symlink():
+                    link.symlink_to(library)
 
 
 def _run(argv: list[str]) -> str:

@@ -27,26 +27,38 @@ MARKER_OF_FIXTURE = {
     "moto": "s3",
 }
 USED = pytest.StashKey[list[str]]()
+MARKERS = pytest.StashKey[dict[str, set[str]]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for name in getattr(item, "fixturenames", ()):
             if name in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[name])
                 if name == "cluster":
                     item.add_marker(pytest.mark.timeout(BUILD_SECONDS))  # the first test may have to build it
+        config.stash[MARKERS][item.nodeid] = {mark.name for mark in item.iter_markers()}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A shell that runs the tests in the background has its children ignore Ctrl-C, and theirs with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[USED] = []
+    config.stash[MARKERS] = {}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for server in config.stash[USED]:
         terminalreporter.write_line(f"used: {server}")
+    suites = {line.partition(":")[0] for line in config.getini("markers") if ": needs " in line}
+
+    def of(*outcomes: str) -> set[str]:
+        reports = [report for each in outcomes for report in terminalreporter.stats.get(each, ())]
+        return suites & {name for report in reports for name in config.stash[MARKERS].get(report.nodeid, ())}
+
+    ran = of("passed", "failed", "error")
+    terminalreporter.write_line(f"suites that ran: {', '.join(sorted(ran)) or 'none'}")
+    terminalreporter.write_line(f"suites that were skipped: {', '.join(sorted(of('skipped') - ran)) or 'none'}")
 
 
 @contextmanager

@@ -1,0 +1,262 @@
+"""The image, and the pods of the built manifests as containers of it, as OpenShift would confine them."""
+
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opskit.jobs import JOBS
+from sandbox.image import Container, Image
+from sandbox.image import image as built_image
+from sandbox.kustomize import CRONJOBS, Manifest, build, build_with
+from sandbox.process import Scratch, scratch
+from sandbox.registry import Shape, generate
+from sandbox.s3 import S3Server
+from sandbox.server import OwnServer, Server
+from tests.cluster.test_manifests import cronjob, opskit_container
+from tests.conftest import skipped_unless_had
+from tests.integration.probe.http_servers import http_server, release
+from tests.unit.command_line import PROJECT
+from tests.waiting import eventually
+
+# The first test may have to fetch two bases and all wheels.
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
+LOCAL = CRONJOBS / "overlays" / "local"
+PYTHON = ("/opt/opskit/bin/python", "-c")
+CONFINED = """
+import os, pathlib
+print(os.getuid(), os.getgid())
+print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("Cap")))
+for folder in ("/", "/opt/opskit", "/usr", "/tmp"):
+    try:
+        (pathlib.Path(folder) / "written").write_text("x")
+        print(folder, "written")
+    except OSError as error:
+        print(folder, error.strerror)
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    with ExitStack() as stack:
+        with skipped_unless_had("image"):
+            built = stack.enter_context(built_image())
+        yield built
+
+
+def ended(container: Container) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        container.argv,
+        env=os.environ | container.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def python(image: Image, program: str) -> str:
+    done = ended(image.container([program], environment={}, mounts={}, entrypoint=PYTHON))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_container_may_write_to_tmp_alone_and_has_no_capability(image: Image) -> None:
+    assert image.config["User"] == "1001:0"
+    user, capabilities, *written = python(image, CONFINED).splitlines()
+    assert user == "1000650000 0"
+    assert set(capabilities.split()) == {"0000000000000000"}
+    assert written == [
+        "/ Read-only file system",
+        "/opt/opskit Read-only file system",
+        "/usr Read-only file system",
+        "/tmp written",  # noqa: S108 - the container's own
+    ]
+
+
+def test_image_has_every_extra_and_the_encoder_but_no_compiler_and_no_pip(image: Image) -> None:
+    said = python(
+        image,
+        "import grpc, kubernetes, pyrage, starlette, importlib.util\n"
+        "from opskit.mysql.encode import ACCELERATED\n"
+        "print(ACCELERATED, importlib.util.find_spec('pip'), importlib.util.find_spec('setuptools'))",
+    )
+    assert said.split() == ["True", "None", "None"]
+    programs = {
+        path.name for folder in ("usr/bin", "bin", "opt/opskit/bin") for path in (image.files / folder).iterdir()
+    }
+    assert "python3" in programs
+    assert not {name for name in programs if name in ("cc", "ld", "pip", "pip3") or "gcc" in name}
+
+
+def test_size_is_what_the_documentation_states(image: Image) -> None:
+    stated = re.search(r"adds (\d+) MB to the\s+base", (PROJECT / "docs" / "cluster.md").read_text())
+    assert stated is not None
+    assert image.added_bytes == pytest.approx(int(stated[1]) * 1e6, rel=0.1)
+
+
+# Pods
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the pods of a namespace meet: Secrets and ConfigMaps by name, and where this machine has the servers."""
+
+    image: Image
+    folder: Path
+    held: dict[str, dict[str, str]]
+    elsewhere: dict[str, str]
+
+    def container(self, pod: Manifest, container: Manifest, *more: str) -> Container:
+        """A container of a pod: its arguments, its variables, its volumes with what they hold here."""
+        folders = {each["name"]: self._volume(each) for each in pod["volumes"] if "emptyDir" not in each}
+        variables = {each["name"]: each["value"] for each in container["env"]}
+        for source in container["envFrom"]:
+            variables |= self.held[source["secretRef"]["name"]]
+        return self.image.container(
+            [*container["args"], *more],
+            environment=variables | self.elsewhere,
+            mounts={
+                each["mountPath"]: folders[each["name"]]
+                for each in container["volumeMounts"]
+                if each["name"] in folders
+            },
+        )
+
+    def _volume(self, volume: Manifest) -> Path:
+        named = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")
+        folder: Path = self.folder / volume["name"]
+        folder.mkdir(exist_ok=True)
+        for key, value in self.held.get(named, {}).items():
+            (folder / key).write_text(value)
+        return folder
+
+
+@pytest.fixture
+def surroundings(
+    image: Image, mysql: Server, database: str, rclone: S3Server, bucket_name: str, tmp_path: Path
+) -> Iterator[Surroundings]:
+    """The overlay `local`, with the sandbox's servers in place of those that it names."""
+    with mysql.connect(database=database) as connection:
+        generate(connection, Shape("embedmd", models=3))
+    rclone.make_bucket(bucket_name)
+    [config] = [each for each in build(LOCAL) if each["metadata"]["name"] == "opskit-config"]
+    held = {
+        "opskit-config": config["data"],
+        "opskit-mysql": {"database-password": mysql.password},
+        "opskit-restore": {"password": mysql.password},
+        "opskit-storage": rclone.environment,
+    }
+    with http_server(release("2.24")) as rest:
+        elsewhere = {
+            "OPSKIT_STORAGE__URL": f"s3://{bucket_name}/opskit",
+            "OPSKIT_STORAGE__ENDPOINT_URL": rclone.endpoint,
+            "OPSKIT_REGISTRIES__0__MYSQL__HOST": mysql.host,
+            "OPSKIT_REGISTRIES__0__MYSQL__PORT": str(mysql.port),
+            "OPSKIT_REGISTRIES__0__MYSQL__DATABASE": database,
+            "OPSKIT_REGISTRIES__0__MYSQL__USER": mysql.user,
+            "OPSKIT_REGISTRIES__0__REST__URL": rest.url,
+        }
+        yield Surroundings(image, tmp_path, held, elsewhere)
+
+
+def pod_of(each: Manifest) -> Manifest:
+    found: Manifest = each["spec"].get("jobTemplate", each)["spec"]["template"]["spec"]
+    return found
+
+
+def run_job(around: Surroundings, manifests: list[Manifest], job: str, *more: str) -> None:
+    each = cronjob(manifests, job)
+    done = ended(around.container(pod_of(each), opskit_container(each), *more))
+    assert done.returncode == 0, f"{job}: {done.stdout}{done.stderr}"
+
+
+def test_every_job_of_an_overlay_ends_well_in_its_container(
+    surroundings: Surroundings, mysql: Server, database: str
+) -> None:
+    manifests = build(LOCAL)
+    for job in JOBS:
+        run_job(surroundings, manifests, job.name, *([] if job.schedule else ["latest"]))
+    # What restore leaves, beside the live database.
+    [(restored,)] = mysql.execute(f"SHOW DATABASES LIKE '{database}\\_opskit\\_%'")
+    count = "SELECT COUNT(*) FROM `{}`.Context"
+    assert mysql.execute(count.format(restored)) == mysql.execute(count.format(database)) != ((0,),)
+
+
+@pytest.fixture
+def place() -> Iterator[Scratch]:
+    with scratch("pods") as made:
+        yield made
+
+
+def test_serve_answers_from_the_arguments_of_its_deployment(surroundings: Surroundings, place: Scratch) -> None:
+    run_job(surroundings, build(LOCAL), "backup")
+    [deployment] = [each for each in build_with("serve") if each["kind"] == "Deployment"]
+    pod = pod_of(deployment)
+    [container] = [each for each in pod["containers"] if each["name"] == "opskit"]
+    free = replace(surroundings, elsewhere=surroundings.elsewhere | {"OPSKIT_SERVE__PORT": "0"})
+    serve = free.container(pod, container)
+    process = place.start(serve.argv, environment=serve.environment, log="serve.log")
+    served = "serving on "
+    process.until(lambda: served in process.log.read_text())
+    address = process.log.read_text().partition(served)[2].split()[0]
+
+    def get(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(address + path, timeout=60) as response:  # noqa: S310 - http, as logged
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    assert get("/healthz") == (200, "ok\n")
+    eventually(lambda: get("/readyz")[0] == 200, "it has looked at everything once")
+    metrics = get("/metrics")[1]
+    assert 'opskit_backups{registry="model-registry",state="complete"} 1.0' in metrics
+    # It only observes: the CronJobs run the jobs.
+    assert "opskit_job_next_run_timestamp_seconds{" not in metrics
+
+
+def test_rehearsal_happens_in_the_sidecar(
+    surroundings: Surroundings,
+    mysql: Server,
+    database: str,
+    mysql_user: Callable[..., Any],
+    own_mysql: Callable[..., OwnServer],
+    tmp_path: Path,
+) -> None:
+    run_job(surroundings, build(LOCAL), "backup")
+    rehearse = cronjob(build_with("rehearse-sidecar", images=("opskit", "mysql")), "rehearse")
+    [mysqld] = pod_of(rehearse)["initContainers"]
+    # Its /tmp is its own.
+    sidecar = own_mysql(*(option.replace("=/tmp/", f"={tmp_path}/") for option in mysqld["args"]))
+    # As the image's entry point does it with MYSQL_ROOT_PASSWORD and MYSQL_ROOT_HOST.
+    password = "password-of-the-sidecar"
+    user = f"'root'@'{next(each['value'] for each in mysqld['env'] if each['name'] == 'MYSQL_ROOT_HOST')}'"
+    sidecar.execute(f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT ALL ON *.* TO {user}")
+    # On the live server opskit may do nothing but read.
+    reader = mysql_user(f"SELECT, SHOW VIEW, TRIGGER ON `{database}`.*")
+    around = replace(
+        surroundings,
+        held=surroundings.held
+        | {"opskit-rehearse": {"password": password}, "opskit-mysql": {"database-password": reader.password}},
+        elsewhere=surroundings.elsewhere
+        | {
+            "OPSKIT_REGISTRIES__0__MYSQL__USER": reader.user,
+            "OPSKIT_REGISTRIES__0__REHEARSE__PORT": str(sidecar.port),
+        },
+    )
+    run_job(around, [rehearse], "rehearse")
+    with sidecar.connect(password=password) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW GLOBAL STATUS LIKE 'Com_create_db'")
+        [(_, created)] = cursor.fetchall()
+    assert int(created) > 0
+    assert mysql.execute(f"SHOW DATABASES LIKE '{database}\\_opskit\\_%'") == ()
