@@ -1,25 +1,25 @@
 """How long a server's certificate is valid yet, whoever signed it."""
 
-import socket
-import ssl
 from datetime import UTC, datetime
 
 from cryptography import x509
 
 from opskit.errors import UnavailableError
 from opskit.probe.result import Finding, State
-from opskit.probe.web import Web
 
 RUNBOOK = "certificate-expiring"
 
 
-def certificate(web: Web, minimum_days: int, now: datetime) -> Finding:
-    """Say how many days the certificate is valid yet; whether it can be trusted is told by the request itself.
+def judged_certificate(content: bytes, minimum_days: int) -> Finding:
+    """Say how many days a certificate, in DER, is valid yet; whether it can be trusted is not told here.
 
-    Nothing is sent over this connection: the server's name is not verified.
+    Raises `UnavailableError` if it is none.
     """
-    expiry = _expiry(web)
-    days = (expiry - now).total_seconds() / 86_400
+    try:
+        expiry = x509.load_der_x509_certificate(content).not_valid_after_utc.astimezone(UTC)
+    except ValueError as error:
+        raise UnavailableError(f"the server's certificate cannot be read: {error}") from error
+    days = (expiry - datetime.now(UTC)).total_seconds() / 86_400
     values = {"certificate_expiry_timestamp_seconds": expiry.timestamp()}
     if days <= 0:
         return Finding(State.CRITICAL, f"the certificate expired on {expiry:%Y-%m-%d}", "renew it", RUNBOOK, values)
@@ -30,19 +30,3 @@ def certificate(web: Web, minimum_days: int, now: datetime) -> Finding:
         RUNBOOK,
         values,
     )
-
-
-def _expiry(web: Web) -> datetime:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    host, port = web.address
-    try:
-        with (
-            socket.create_connection((host, port), timeout=web.timeout) as plain,
-            context.wrap_socket(plain, server_hostname=host) as encrypted,
-        ):
-            content = encrypted.getpeercert(binary_form=True) or b""
-        return x509.load_der_x509_certificate(content).not_valid_after_utc.astimezone(UTC)
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"no certificate from {host}:{port}: {error or type(error).__name__}") from error

@@ -5,13 +5,12 @@ asked: the proxy answers it whatever is behind it.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from opskit.errors import ConfigurationError
-from opskit.probe.certificate import RUNBOOK, certificate
+from opskit.probe.certificate import RUNBOOK, judged_certificate
 from opskit.probe.rest import API, MODELS, judged_models
 from opskit.probe.result import Finding, State
-from opskit.probe.web import Answer, Web, get
+from opskit.probe.web import Answer, Web, get, peer_certificate
 
 _PATH = f"{API}/v1alpha3/{MODELS}"
 _BAD_GATEWAY = (502, 503, 504)
@@ -22,7 +21,7 @@ _FORBIDDEN = (401, 403)
 def check(web: Web, *, certificate_min_days: int) -> Iterator[Finding]:
     """Ask without a token, which must be refused, then with it."""
     if web.encrypted:
-        yield certificate(web, certificate_min_days, datetime.now(UTC))
+        yield judged_certificate(peer_certificate(web), certificate_min_days)
     try:
         refusal = get(web, _PATH)
     except ConfigurationError as error:

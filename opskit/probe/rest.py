@@ -6,13 +6,12 @@ request; `/readyz/isDirty` came with 2.23, `/readyz/health` with 2.24, `/api/mod
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from opskit.errors import ConfigurationError
-from opskit.probe.certificate import certificate
+from opskit.probe.certificate import judged_certificate
 from opskit.probe.result import Finding, State
-from opskit.probe.web import Answer, Web, get
+from opskit.probe.web import Answer, Web, get, peer_certificate
 
 API = "/api/model_registry"
 MODELS = "registered_models?pageSize=1&orderBy=ID"
@@ -29,7 +28,7 @@ _TOKEN_HINT = "bind opskit's ServiceAccount to the Role registry-user-<name>, an
 def check(web: Web, *, certificate_min_days: int) -> Iterator[Finding]:
     """Ask for readiness where the release knows it, and for the first model."""
     if web.encrypted:
-        yield certificate(web, certificate_min_days, datetime.now(UTC))
+        yield judged_certificate(peer_certificate(web), certificate_min_days)
     token = web.read_token()
     try:
         ready = get(web, DIRTY, token=token)

@@ -1,9 +1,11 @@
-"""One HTTP GET: no redirect is followed, no proxy used, every wait has a deadline, and TLS is always verified."""
+"""One HTTP GET: no redirect is followed, no proxy used, the whole has a deadline, and TLS is always verified."""
 
 import contextlib
 import http.client
+import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -17,7 +19,7 @@ _LARGEST_BODY = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """A server, the token that it wants, and how long to wait for it; the token is read at each request."""
+    """A server, the seconds that an answer may take, and the token that it wants, which is read at each request."""
 
     url: str
     timeout: float
@@ -64,7 +66,8 @@ def get(web: Web, path: str, *, token: str | None = None) -> Answer:
         headers["Authorization"] = f"Bearer {token}"
     connection = _connection(web)
     try:
-        with contextlib.closing(connection):
+        with _dialled(web) as plain, contextlib.closing(connection):
+            connection.sock = _encrypted(web, plain)
             connection.request("GET", web.parts.path.rstrip("/") + path, headers=headers)
             response = connection.getresponse()
             body = response.read(_LARGEST_BODY)
@@ -80,12 +83,54 @@ def get(web: Web, path: str, *, token: str | None = None) -> Answer:
         raise UnavailableError(f"no answer from {web.parts.scheme}://{web.parts.netloc}: {reason}") from error
 
 
-def _connection(web: Web) -> http.client.HTTPConnection:
+def peer_certificate(web: Web) -> bytes:
+    """Return the certificate that the server shows, in DER, whoever signed it.
+
+    Nothing is sent over this connection: the server's name is not verified. Raises `UnavailableError`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     host, port = web.address
+    try:
+        with _dialled(web) as plain, context.wrap_socket(plain, server_hostname=host) as encrypted:
+            return encrypted.getpeercert(binary_form=True) or b""
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"no certificate from {host}:{port}: {error or type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _dialled(web: Web) -> Iterator[socket.socket]:
+    """Connect, and hang up when the time is over: a timeout of the socket would begin anew with each byte."""
+    with socket.create_connection(web.address, web.timeout) as plain, plain.dup() as line:
+        late = threading.Event()
+
+        def hang_up() -> None:
+            late.set()
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(web.timeout, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield plain
+        finally:
+            timer.cancel()
+            if late.is_set():  # even where nothing was raised: what was read may be the half of it
+                raise TimeoutError(f"no whole answer within {web.timeout:g} s")
+
+
+def _encrypted(web: Web, plain: socket.socket) -> socket.socket:
     if not web.encrypted:
-        return http.client.HTTPConnection(host, port, timeout=web.timeout)
+        return plain
     try:
         context = ssl.create_default_context(cafile=str(web.ca_file) if web.ca_file else None)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"the CA file {web.ca_file} cannot be used: {error}") from error
-    return http.client.HTTPSConnection(host, port, timeout=web.timeout, context=context)
+    return context.wrap_socket(plain, server_hostname=web.address[0])
+
+
+def _connection(web: Web) -> http.client.HTTPConnection:
+    kind = http.client.HTTPSConnection if web.encrypted else http.client.HTTPConnection
+    return kind(*web.address)
