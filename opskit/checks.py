@@ -86,8 +86,13 @@ def _nothing() -> Iterable[Finding]:
 def _mysql(plan: _Plan, registry: Registry) -> Look:
     from opskit.probe.mysql import check  # noqa: PLC0415 - see above
 
-    lag = plan.settings.probe.replica_max_lag.total_seconds()
-    return lambda: check(plan.database(registry), registry.mysql.database, replica_max_lag_seconds=lag)
+    limits = plan.settings.probe
+    return lambda: check(
+        plan.database(registry),
+        registry.mysql.database,
+        replica_max_lag_seconds=limits.replica_max_lag.total_seconds(),
+        certificate_min_days=limits.certificate_min_days,
+    )
 
 
 def _rest(plan: _Plan, registry: Registry) -> Look:

@@ -1,4 +1,4 @@
-"""What goes over the wire between opskit and MySQL: noted, and held up at the statement that a test names."""
+"""What goes over the wire between opskit and MySQL: noted, and held up or replaced where a test says."""
 
 import contextlib
 import re
@@ -58,6 +58,7 @@ class MySQLWire:
         self.port = port
         self.statements: list[str] = []
         self._holds: list[Hold] = []
+        self._replaced: dict[str, str] = {}
         self._lock = threading.Lock()
         self._frozen = threading.Event()
 
@@ -69,6 +70,10 @@ class MySQLWire:
         hold = Hold(re.compile(pattern), answer_bytes, at)
         self._holds.append(hold)
         return hold
+
+    def replace(self, statement: str, other: str) -> None:
+        """Send the server another statement in place of this one: it answers as it never would by itself."""
+        self._replaced[statement] = other
 
     def freeze(self) -> None:
         """Pass nothing on any more, and keep the connections open: a network that swallows packets."""
@@ -87,6 +92,13 @@ class MySQLWire:
                 hold.times -= 1
         return next((hold for hold in matching if not hold.times), None)
 
+    def _passed_on(self, packet: bytes) -> bytes:
+        other = self._replaced.get(packet[5:].decode(errors="replace")) if packet[4:5] == COM_QUERY else None
+        if other is None:
+            return packet
+        payload = COM_QUERY + other.encode()
+        return len(payload).to_bytes(3, "little") + packet[3:4] + payload
+
     def serve(self, client: socket.socket, server: socket.socket) -> None:
         limit = _Limit()
 
@@ -103,6 +115,7 @@ class MySQLWire:
                         hold.stand()
                     else:
                         limit.set(hold)
+                packet = self._passed_on(packet)
                 if not self._frozen.is_set():
                     server.sendall(packet)
 

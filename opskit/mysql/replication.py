@@ -8,11 +8,13 @@ from opskit.mysql.connection import Connection, is_mariadb, server_version, tran
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One channel of a replica. `receiver` and `applier` are `Yes`, `No` or `Connecting`.
+    """One channel of a replica; most have only one, whose name is empty.
 
+    `receiver` and `applier` are `Yes`, `No` or `Connecting`. The lag is None where the server does not know it.
     The text of the last error is left out: it may quote rows.
     """
 
+    channel: str
     receiver: str
     applier: str
     lag_seconds: float | None
@@ -48,6 +50,7 @@ def _replica(row: dict[str, Any]) -> Replica:
 
     lag = either("Seconds_Behind_Source", "Seconds_Behind_Master")
     return Replica(
+        channel=str(either("Channel_Name", "Connection_name") or ""),
         receiver=str(either("Replica_IO_Running", "Slave_IO_Running")),
         applier=str(either("Replica_SQL_Running", "Slave_SQL_Running")),
         lag_seconds=None if lag is None else float(lag),

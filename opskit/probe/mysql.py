@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 from opskit.errors import ConfigurationError, DeniedError, OpskitError
+from opskit.mysql.certificate import server_certificate
 from opskit.mysql.connection import Connection, Endpoint, connect, execute, is_mariadb, quote, scalar
 from opskit.mysql.replication import Replica, read_replicas
 from opskit.probe.result import Finding, State
@@ -15,15 +16,19 @@ FLAVOURS = {"mlmd": "MLMD (RHOAI up to 2.22)", "embedmd": "EmbedMD (RHOAI from 2
 _CONNECTIONS_SHARE = 0.8
 
 
-def check(endpoint: Endpoint, database: str, *, replica_max_lag_seconds: float) -> Iterator[Finding]:
+def check(
+    endpoint: Endpoint, database: str, *, replica_max_lag_seconds: float, certificate_min_days: int
+) -> Iterator[Finding]:
     """Log in as the registry does, look at the server, the schema and the replication."""
     try:
         connection = connect(endpoint)
     except ConfigurationError as error:  # TLS: the server answered, and is not what it should be
-        yield Finding(State.CRITICAL, error.message, error.hint)
+        expired = "certificate has expired" in error.message
+        yield Finding(State.CRITICAL, error.message, error.hint, "certificate-expiring" if expired else None)
         return
     with contextlib.closing(connection):
         yield _answer(connection)
+        yield from _certificate(connection, certificate_min_days)
         yield from _server(connection)
         yield from _schema(connection, database)
         yield from _replication(connection, replica_max_lag_seconds)
@@ -49,6 +54,15 @@ def _answer(connection: Connection) -> Finding:
         f"{product} {connection.get_server_info()}, {encryption}, SELECT 1 in {seconds * 1000:.1f} ms",
         values={"mysql_query_seconds": seconds},
     )
+
+
+def _certificate(connection: Connection, minimum_days: int) -> Iterator[Finding]:
+    """Judge the server's certificate by its age alone: where TLS is not verified nothing else has looked at it."""
+    content = server_certificate(connection)
+    if content is not None:
+        from opskit.probe.certificate import judged_certificate  # noqa: PLC0415 - x509 takes 20 ms to import
+
+        yield judged_certificate(content, minimum_days)
 
 
 def _server(connection: Connection) -> Iterator[Finding]:
@@ -117,25 +131,27 @@ def _replication(connection: Connection, max_lag_seconds: float) -> Iterator[Fin
         return
     if not replicas:
         yield Finding(State.NOT_APPLICABLE, "not a replica")
-    for replica in replicas:
+    # Of several channels the one that is furthest behind comes last: its lag is the one that metrics show.
+    for replica in sorted(replicas, key=lambda each: each.lag_seconds or 0):
         yield _judged(replica, max_lag_seconds)
 
 
 def _judged(replica: Replica, max_lag_seconds: float) -> Finding:
     values = {} if replica.lag_seconds is None else {"mysql_replication_lag_seconds": replica.lag_seconds}
+    name = f"replication ({replica.channel})" if replica.channel else "replication"
     if not replica.running:
         error = f", error {replica.error_number}" if replica.error_number else ""
         return Finding(
             State.CRITICAL,
-            f"replication stopped: receiver {replica.receiver}, applier {replica.applier}{error}",
+            f"{name} stopped: receiver {replica.receiver}, applier {replica.applier}{error}",
             "SHOW REPLICA STATUS tells the error",
         )
     if replica.lag_seconds is None:
-        return Finding(State.WARNING, "replication is running, how far behind is not known", values=values)
+        return Finding(State.WARNING, f"{name} is running, how far behind is not known")
     late = replica.lag_seconds > max_lag_seconds
     return Finding(
         State.WARNING if late else State.OK,
-        f"replication is {replica.lag_seconds:g} s behind",
+        f"{name} is {replica.lag_seconds:g} s behind",
         "what is read here is older than what was registered" if late else None,
         values=values,
     )

@@ -44,9 +44,14 @@ class Database:
             read_timeout=MARGIN_SECONDS,
         )
 
-    def probed(self, *, deadline: float = 30, max_lag_seconds: float = 60, **account: str) -> CheckResult:
-        endpoint = self.endpoint(**account)
-        return result_of(lambda: check(endpoint, self.name, replica_max_lag_seconds=max_lag_seconds), deadline=deadline)
+    def probed(
+        self, endpoint: Endpoint | None = None, *, deadline: float = 30, max_lag_seconds: float = 60, **account: str
+    ) -> CheckResult:
+        chosen = endpoint or self.endpoint(**account)
+        return result_of(
+            lambda: check(chosen, self.name, replica_max_lag_seconds=max_lag_seconds, certificate_min_days=14),
+            deadline=deadline,
+        )
 
 
 def fill(server: Server, name: str, shape: Shape = SMALL) -> Database:

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +11,11 @@ import pytest
 import trustme
 
 from opskit.mysql.connection import Endpoint
-from opskit.probe.mysql import check
 from opskit.probe.result import State
-from sandbox.mysql import mysql_server
 from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
-from tests.conftest import accounts, skipped_unless_had
-from tests.integration.probe.conftest import MARGIN_SECONDS, SMALL, Database, fill, result_of
+from tests.conftest import accounts
+from tests.integration.probe.conftest import MARGIN_SECONDS, Database, fill
 from tests.integration.probe.http_servers import Authority
 
 pytestmark = pytest.mark.mysql
@@ -131,71 +129,10 @@ def test_connections_that_run_out_are_a_warning(registry: Database, breakable: O
     assert "of 5 connections used" in result.detail
 
 
-@pytest.fixture(scope="module")
-def replica(breakable: OwnServer) -> Iterator[OwnServer]:
-    """A second MySQL that replicates from the first."""
-    with contextlib.ExitStack() as stack:
-        with skipped_unless_had("mysql"):
-            server = stack.enter_context(mysql_server(["--server-id=2"]))
-        server.execute(
-            f"CHANGE REPLICATION SOURCE TO SOURCE_HOST='{breakable.host}', SOURCE_PORT={breakable.port},"
-            f" SOURCE_USER='{breakable.user}', SOURCE_PASSWORD='{breakable.password}',"
-            " SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1",
-            "START REPLICA",
-        )
-        yield server
-
-
-def replicated(replica: Server, name: str) -> Database:
-    """Return the copy of a database once it has arrived."""
-    deadline = time.monotonic() + 60
-    while not replica.execute(
-        f"SELECT 1 FROM information_schema.tables WHERE table_schema = '{name}' AND table_name = 'marker'"
-    ):
-        assert time.monotonic() < deadline, replica.execute("SHOW REPLICA STATUS")
-        time.sleep(0.05)
-    return Database(replica, name)
-
-
-def test_replica_that_runs_tells_its_lag(breakable: OwnServer, replica: OwnServer) -> None:
-    fill(breakable, "followed", SMALL).execute("CREATE TABLE marker (id INT PRIMARY KEY)")
-    result = replicated(replica, "followed").probed()
-    breakable.execute("DROP DATABASE followed")
-    assert result.state is State.OK
-    assert re.search(r"replication is \d+ s behind", result.detail)
-    assert result.values["mysql_replication_lag_seconds"] >= 0
-
-
-def test_replica_that_is_behind_is_a_warning(breakable: OwnServer, replica: OwnServer) -> None:
-    source = fill(breakable, "late", SMALL)
-    source.execute("CREATE TABLE marker (id INT PRIMARY KEY)")
-    copy = replicated(replica, "late")
-    with contextlib.closing(replica.connect(database="late")) as blocker, blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLES marker READ")
-        source.execute("INSERT INTO marker VALUES (1)")
-        deadline = time.monotonic() + 60
-        while (result := copy.probed(max_lag_seconds=0)).state is State.OK and time.monotonic() < deadline:
-            time.sleep(0.1)
-    breakable.execute("DROP DATABASE late")
-    assert result.state is State.WARNING
-    assert "s behind" in result.detail
-
-
-def test_replica_whose_applier_stopped_is_critical(breakable: OwnServer, replica: OwnServer) -> None:
-    fill(breakable, "stuck", SMALL).execute("CREATE TABLE marker (id INT PRIMARY KEY)")
-    copy = replicated(replica, "stuck")
-    replica.execute("STOP REPLICA SQL_THREAD")
-    result = copy.probed()
-    replica.execute("START REPLICA SQL_THREAD")
-    breakable.execute("DROP DATABASE stuck")
-    assert result.state is State.CRITICAL
-    assert "replication stopped: receiver Yes, applier No" in result.detail
-
-
 def test_certificate_of_another_authority_is_critical(registry: Database, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     endpoint = replace(registry.endpoint(), tls_mode="verify_ca", ca_file=tmp_path / "ca.pem")
-    result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+    result = registry.probed(endpoint)
     assert result.state is State.CRITICAL
     assert "certificate cannot be verified" in result.detail
 
@@ -217,9 +154,51 @@ def test_certificate_that_cannot_be_trusted_is_critical(
     }
     with certified(breakable, issued[kind], authority.file, tmp_path):
         endpoint = replace(registry.endpoint(), tls_mode="verify_identity", ca_file=authority.file)
-        result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+        result = registry.probed(endpoint)
     assert result.state is State.CRITICAL
     assert words in result.detail
+
+
+def test_certificate_that_expires_soon_is_a_warning_where_nobody_verifies_it(
+    registry: Database, breakable: OwnServer, tmp_path: Path
+) -> None:
+    authority = Authority.made_in(tmp_path)
+    with certified(breakable, authority.issued(days=9.5), authority.file, tmp_path):
+        unverified = registry.probed()
+        trusted = registry.probed(replace(registry.endpoint(), tls_mode="verify_identity", ca_file=authority.file))
+        without = registry.probed(replace(registry.endpoint(), tls_mode="disabled"))
+    for result in (unverified, trusted):
+        assert (result.state, result.detail) == (State.WARNING, "the certificate is valid for 9 days")
+        assert result.runbook == "certificate-expiring"
+        assert result.values["certificate_expiry_timestamp_seconds"] > time.time()
+    assert without.state is State.OK
+    assert "certificate" not in without.detail
+
+
+@pytest.mark.mariadb
+def test_expired_certificate_is_critical_whether_it_is_verified_or_not(
+    own_mariadb: Callable[..., OwnServer], tmp_path: Path
+) -> None:
+    """MariaDB shows a certificate that has expired; MySQL does not take one."""
+    authority = Authority.made_in(tmp_path)
+    certificate, key = written(authority.issued(days=-1), tmp_path)
+    server = own_mariadb(f"--ssl-ca={authority.file}", f"--ssl-cert={certificate}", f"--ssl-key={key}")
+    database = fill(server, "registry", Shape(flavour="mlmd", models=1))
+    unverified = database.probed(replace(database.endpoint(), tls_mode="required"))
+    trusted = database.probed(replace(database.endpoint(), tls_mode="verify_identity", ca_file=authority.file))
+    assert unverified.state is trusted.state is State.CRITICAL
+    assert re.fullmatch(r"the certificate expired on 20\d\d-\d\d-\d\d", unverified.detail)
+    assert "the server's certificate cannot be verified: certificate has expired" in trusted.detail
+    assert unverified.runbook == trusted.runbook == "certificate-expiring"
+
+
+def written(issued: trustme.CA | trustme.LeafCert, folder: Path) -> tuple[Path, Path]:
+    """The files of a certificate and of its key."""
+    certificate, key = folder / "server.pem", folder / "server.key"
+    blobs = [issued.cert_pem] if isinstance(issued, trustme.CA) else issued.cert_chain_pems
+    certificate.write_bytes(b"".join(blob.bytes() for blob in blobs))
+    issued.private_key_pem.write_to_path(str(key))
+    return certificate, key
 
 
 @contextlib.contextmanager
@@ -227,10 +206,7 @@ def certified(
     server: OwnServer, issued: trustme.CA | trustme.LeafCert, authority: Path, folder: Path
 ) -> Iterator[None]:
     """The server with another certificate."""
-    certificate, key = folder / "server.pem", folder / "server.key"
-    blobs = [issued.cert_pem] if isinstance(issued, trustme.CA) else issued.cert_chain_pems
-    certificate.write_bytes(b"".join(blob.bytes() for blob in blobs))
-    issued.private_key_pem.write_to_path(str(key))
+    certificate, key = written(issued, folder)
     before = server.execute("SELECT @@global.ssl_ca, @@global.ssl_cert, @@global.ssl_key")[0]
     try:
         # MySQL takes no certificate that its own CA did not sign, or that has expired.
@@ -254,7 +230,7 @@ def test_password_is_taken_without_tls_too(registry: Database) -> None:
     with accounts(registry.server) as create:
         account = create(f"ALL ON `{registry.name}`.*")
         endpoint = replace(registry.endpoint(user=account.user, password=account.password), tls_mode="disabled")
-        result = result_of(lambda: check(endpoint, registry.name, replica_max_lag_seconds=60))
+        result = registry.probed(endpoint)
     assert result.state is State.OK
     assert "no TLS" in result.detail
 
@@ -263,15 +239,16 @@ def test_password_is_taken_without_tls_too(registry: Database) -> None:
 def test_mariadb_and_its_password_plugin(mariadb: Server, mariadb_database: str) -> None:
     with contextlib.closing(mariadb.connect(database=mariadb_database)) as connection:
         generate(connection, Shape(flavour="mlmd", models=1))
+    copy = Database(mariadb, mariadb_database)
     with accounts(mariadb) as create:
         account = create(f"ALL ON `{mariadb_database}`.*")
         endpoint = Endpoint(
             mariadb.host, mariadb.port, account.user, account.password, tls_mode="disabled", read_timeout=MARGIN_SECONDS
         )
-        own = result_of(lambda: check(endpoint, mariadb_database, replica_max_lag_seconds=60))
+        own = copy.probed(endpoint)
         plugin = mariadb.execute(f"SELECT plugin FROM mysql.user WHERE user = '{account.user}'")
     endpoint = replace(endpoint, user=mariadb.user, password=mariadb.password)
-    root = result_of(lambda: check(endpoint, mariadb_database, replica_max_lag_seconds=60))
+    root = copy.probed(endpoint)
     assert plugin == (("mysql_native_password",),)
     assert [own.state, root.state] == [State.OK, State.OK]
     assert "MariaDB" in own.detail
