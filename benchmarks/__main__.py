@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks import artifacts, report, results
 from benchmarks.databases import ARTIFACTS, SUBJECTS, subject
-from benchmarks.programs import ENCODER, LINKS, PROGRAMS, START_UP, place, short_commands
+from benchmarks.place import LINKS, place
+from benchmarks.programs import ENCODER, PROGRAMS, START_UP, short_commands
 from benchmarks.results import Section
 from benchmarks.rounds import measure
 

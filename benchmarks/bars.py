@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.measure import Measured
-from benchmarks.programs import ENCODER, START_UP, TLS
+from benchmarks.place import TLS
+from benchmarks.programs import ENCODER, START_UP
 from benchmarks.results import Results
 
-SMALL, MIDDLE, GREAT = "x1", "x4", "x16"
+SMALL, MIDDLE, GREAT = SIZES = ("x1", "x4", "x16")
 MEGABYTE = 1_000_000
 
 Reading = Callable[[Results], float | None]

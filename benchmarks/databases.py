@@ -22,10 +22,10 @@ SERVER = ("--innodb-buffer-pool-size=2G", "--innodb-redo-log-capacity=1G", "--ma
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A data folder whose `registry` is measured."""
+    """A data folder whose database is measured; without one it is filled where it is measured."""
 
     name: str
-    template: Template
+    template: Template | None = None
 
 
 def subject(size: str, artifacts: int) -> Subject:

@@ -5,42 +5,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from benchmarks.background import listening
-from benchmarks.databases import DATABASE, SERVER
+from benchmarks.databases import DATABASE
 from benchmarks.measure import Measured, measured
+from benchmarks.place import PLAIN, Place
 from sandbox.archive import unpacked
 from sandbox.mariadb import mydumper as mydumper_command
-from sandbox.mysql import mysql_server
-from sandbox.server import Address, OwnServer, Server, Template
 
 RESTORED = "restored"
 START_UP = "start-up"
 ENCODER = "encoder"
 DUMP = ("--single-transaction", "--set-gtid-purged=OFF")
-DELAY_MS = 20
-TLS, PLAIN, FAR = "TLS", "no TLS", f"TLS, {DELAY_MS} ms away"
-LINKS = {"tls": TLS, "plain": PLAIN, "far": FAR}
 # Stands for an installation without a compiler: the extension cannot be imported.
 PYTHON_ENCODER = "import sys; sys.modules['opskit.mysql._encode'] = None; from opskit.cli import main; main()"
 
 Job = Callable[[], Measured]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A server, the same as its clients reach it, and a folder for what they write."""
-
-    link: str
-    server: OwnServer
-    reached: Server
-    tls: str
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +31,6 @@ class Program:
 
     name: str
     jobs: Mapping[str, Job]
-
-
-@contextmanager
-def place(template: Template, link: str) -> Iterator[Place]:
-    """Run a server on a copy of the data; its clients' account must use TLS, or there is none."""
-    with ExitStack() as stack:
-        server = stack.enter_context(mysql_server(SERVER, tls="off" if link == PLAIN else "trusted", template=template))
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        port = server.port
-        if link == FAR:
-            port = stack.enter_context(listening("benchmarks.link", port, DELAY_MS / 2))
-        account = f"CREATE USER bench@'%' IDENTIFIED BY '{server.password}'"
-        server.execute(
-            account if link == PLAIN else f"{account} REQUIRE SSL",
-            "GRANT ALL ON *.* TO bench@'%' WITH GRANT OPTION",
-        )
-        address = Address("127.0.0.1", port, "bench", server.password)
-        reached = Server(address, server.programs, folder, server.version)
-        if link == PLAIN:
-            reached.connect().close()  # the server then knows the password, and asks no client for an RSA key
-        tls = "disabled" if link == PLAIN else f"verify_identity&ca_file={server.ca_file}"
-        yield Place(link, server, reached, tls, folder)
 
 
 def opskit(place: Place, command: Sequence[str] = ()) -> Program:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.bars import MEGABYTE, readings
+from benchmarks.bars import MEGABYTE, SIZES, readings
 from benchmarks.databases import SERVER, SUBJECTS
 from benchmarks.measure import Measured
-from benchmarks.programs import ENCODER, LINKS, START_UP
+from benchmarks.place import LINKS, TLS
+from benchmarks.programs import ENCODER, START_UP
 from benchmarks.results import FOLDER, Results, Section, middle
 from sandbox.mysql import OPTIONS
 
@@ -60,7 +61,7 @@ def markdown(results: Results) -> str:
     settings = textwrap.fill(f"What the server is started with: {options}.", WIDTH, break_on_hyphens=False)
     lines = ["# Databases: opskit, mysqldump and mydumper", ""]
     lines += [NOTES, settings, ""]
-    lines += [*figures(results), ""]
+    lines += [*figures(results), "", f"## Time and memory against size, {TLS}", "", *_by_size(results), ""]
     ordered = sorted(results.sections, key=_place)
     for (link, database), group in groupby(ordered, key=lambda each: (each.link, each.database)):
         sections = list(group)
@@ -77,6 +78,23 @@ def figures(results: Results) -> list[str]:
             missed = "" if value <= bar.limit else "missed"
             rows.append([bar.figure, bar.shown(value), f"≤ {bar.shown(bar.limit)}", missed])
     return _table(rows, left=(0, 3))
+
+
+def _by_size(results: Results) -> list[str]:
+    """Return what each program took at each size that was measured."""
+    rows = [["job", "program", *(f"{size}, {what}" for size in SIZES for what in ("seconds", "MB"))]]
+    for job in ("backup", "restore"):
+        for program in ("mysqldump", "mydumper", "opskit"):
+            costs = [results.cost(TLS, size, job, program) for size in SIZES]
+            cells = [
+                (f"{each.seconds:.1f}", f"{each.peak_bytes / MEGABYTE:.0f}") if each else ("", "") for each in costs
+            ]
+            rows.append([job, _command(job, program), *(cell for pair in cells for cell in pair)])
+    return _table(rows)
+
+
+def _command(job: str, program: str) -> str:
+    return COMMANDS.get((job, program), f"`{program}`")
 
 
 def _place(section: Section) -> tuple[int, ...]:
@@ -102,7 +120,7 @@ def _rows(sections: Sequence[Section]) -> Iterator[list[str]]:
             times = sorted(each.seconds for each in rounds)
             yield [
                 section.job,
-                COMMANDS.get((section.job, program), f"`{program}`"),
+                _command(section.job, program),
                 f"{cost.seconds:.2f}",
                 f"{times[0]:.2f}-{times[-1]:.2f}" if len(times) > 1 else "one round",
                 f"{cost.processor_seconds:.2f} s",

@@ -3,19 +3,28 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.databases import DATABASE, Subject, row_counts
 from benchmarks.measure import Measured
-from benchmarks.programs import RESTORED, Job, Place, Program
+from benchmarks.place import Place
+from benchmarks.programs import RESTORED, Job, Program
 from benchmarks.results import Section
 
 
 def measure(
-    place: Place, subject: Subject, programs: Sequence[Program], jobs: Sequence[str], rounds: int
+    place: Place,
+    subject: Subject,
+    programs: Sequence[Program],
+    jobs: Sequence[str],
+    rounds: int,
+    settle: Callable[[], None] = os.sync,
 ) -> Iterator[Section]:
-    """Measure the jobs, one after the other; before the first, each program backs up once, unmeasured."""
+    """Measure the jobs, one after the other; before the first, each program backs up once, unmeasured.
+
+    `settle` comes before each run: nobody is to wait for the disk on account of who came before.
+    """
     counts = row_counts(place.server, DATABASE)
     for program in programs:
         if "backup" in program.jobs:
@@ -29,6 +38,7 @@ def measure(
             for program in (*able[first:], *able[:first]):
                 _say(place.link, subject.name, job, program.name)
                 run = program.jobs[job]
+                settle()
                 costs[program.name].append(_restored(place, run, counts) if job == "restore" else run())
         occasion = (f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _machine(), place.server.version)
         yield Section(*occasion, place.link, subject.name, sum(counts.values()), job, costs)
