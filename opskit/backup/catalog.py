@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from opskit.backup import layout
+from opskit.backup.holds import Hold, read_holds
 from opskit.backup.manifest import Manifest, backup_key, load_manifest
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError, OpskitError, UntrustedError, UsageError
@@ -21,7 +22,8 @@ _VERDICT_MAXIMUM_BYTES = 1024 * 1024
 class Backup:
     """One folder whose name is a backup id: complete, damaged (and how), unreadable (and why), or without a manifest.
 
-    `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed.
+    `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed. `holds` are
+    all that lie beside it; some may have ended.
     An `untrusted` one, which no trusted key has signed, is damaged for whoever would restore it.
     """
 
@@ -33,6 +35,7 @@ class Backup:
     rehearsal: str | None = None
     unreadable: OpskitError | None = None
     untrusted: bool = False
+    holds: tuple[Hold, ...] = ()
 
     @property
     def state(self) -> str:
@@ -111,6 +114,7 @@ def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Ba
         rehearsal=_newest_verdict(storage, registry, backup_id, folder),
         unreadable=unreadable,
         untrusted=untrusted,
+        holds=tuple(read_holds(storage, folder.objects.values())),
     )
 
 

@@ -121,15 +121,11 @@ def live_holds(storage: Storage, folder: Iterable[StoredObject], now: datetime) 
 
     One that cannot be read is in force: whoever placed it meant something.
     """
-    return [each for each in _holds(storage, folder) if not each.has_ended(now)]
+    return [each for each in read_holds(storage, folder) if not each.has_ended(now)]
 
 
-def expired_holds(storage: Storage, folder: Iterable[StoredObject], now: datetime) -> list[str]:
-    """Return the keys of the holds that have ended and were left behind."""
-    return [each.key for each in _holds(storage, folder) if each.has_ended(now)]
-
-
-def _holds(storage: Storage, folder: Iterable[StoredObject]) -> list[Hold]:
+def read_holds(storage: Storage, folder: Iterable[StoredObject]) -> list[Hold]:
+    """Return the holds among the objects of a backup, those that have ended and were left behind as well."""
     return [_read(storage, each) for each in folder if f"/{layout.HOLDS}" in each.key]
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import MAXYEAR, datetime, timedelta
 
 from opskit.backup import layout
-from opskit.backup.catalog import Backup, Folder, folders, judge
-from opskit.backup.holds import expired_holds, live_holds
+from opskit.backup.catalog import Backup, folders, judge
+from opskit.backup.holds import live_holds
 from opskit.backup.manifest import backup_key
 from opskit.backup.retention import Candidate, Policy, plan
 from opskit.backup.stages import gathered
@@ -74,11 +74,9 @@ def prune(
     found = folders(storage, registry)
     judged = {backup_id: judge(manifests or storage, registry, backup_id, each) for backup_id, each in found.items()}
     candidates = [
-        _candidate(
-            storage, judged[backup_id], found[backup_id], now, elsewhere if backup_id in kept_elsewhere else None
-        )
-        for backup_id in found
-        if judged[backup_id].state != "unfinished"
+        _candidate(backup, now, elsewhere if backup.id in kept_elsewhere else None)
+        for backup in judged.values()
+        if backup.state != "unfinished"
     ]
     decided = plan(candidates, policy, now)
     report = PruneReport(registry, storage.url, apply, dict(decided.reasons))
@@ -91,7 +89,7 @@ def prune(
             if each.state == "unfinished":
                 run.clear(backup_id)
         for backup_id in report.keep:
-            run.tidy(found[backup_id].objects.values())
+            run.tidy(judged[backup_id])
         for upload in _abandoned(storage.unfinished(f"{registry}/"), registry, now):
             run.abort(upload)
     except OpskitError as error:
@@ -105,8 +103,8 @@ def not_pruned(storage: Storage, registry: str, error: OpskitError) -> PruneRepo
     return PruneReport(registry, storage.url, applied=False, keep={}, failures=[_failure(error)])
 
 
-def _candidate(storage: Storage, backup: Backup, folder: Folder, now: datetime, elsewhere: str | None) -> Candidate:
-    holds = live_holds(storage, folder.objects.values(), now)
+def _candidate(backup: Backup, now: datetime, elsewhere: str | None) -> Candidate:
+    holds = [each for each in backup.holds if not each.has_ended(now)]
     pinned = str(holds[0]) if holds else elsewhere and f"kept in {elsewhere}"
     time = backup.manifest.snapshot.time if backup.manifest else layout.backup_time(backup.id)
     # Backups from before signing, or of a key that was taken out too early, must not go as if they were damaged.
@@ -165,9 +163,9 @@ class _Run:
         self.report.debris.append(backup_id)
         self.report.freed_bytes += sum(each.size for each in ours)
 
-    def tidy(self, folder: Collection[StoredObject]) -> None:
+    def tidy(self, backup: Backup) -> None:
         """Delete the holds of a backup that have ended."""
-        ended = expired_holds(self.storage, folder, self.now)
+        ended = [each.key for each in backup.holds if each.has_ended(self.now)]
         if self.report.applied and ended:
             self.storage.delete(ended)
         self.report.expired_holds += ended

@@ -7,23 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from opskit.backup.catalog import Backup, find, list_backups, newest_complete
+from opskit.backup.catalog import find, newest_complete
 from opskit.backup.check import CheckReport, check_all, check_backup, require_intact
 from opskit.backup.copies import CopyReport, complete_copies
 from opskit.backup.create import create_backup
 from opskit.backup.encryption import read_identities
 from opskit.backup.manifest import Manifest, backup_key
+from opskit.cli.catalog import list_, show, summary
 from opskit.cli.diff import diff
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.outcomes import for_each_registry
-from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.rehearse import rehearse
 from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
-from opskit.cli.text import human_age, human_seconds, human_size
+from opskit.cli.text import human_size
 from opskit.errors import UsageError
 from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.settings import Registry
@@ -43,6 +42,8 @@ def backup() -> None:
     """Create, list and check backups."""
 
 
+backup.add_command(list_)
+backup.add_command(show)
 backup.add_command(diff)
 backup.add_command(rehearse)
 backup.add_command(prune)
@@ -137,22 +138,6 @@ class Saved:
         return summary(self.manifest) | {"new": self.new, "copies": self.copies}
 
 
-def summary(manifest: Manifest) -> dict[str, object]:
-    """Return what `create` and `list` say of a backup in JSON."""
-    return {
-        "id": manifest.id,
-        "registry": manifest.registry,
-        "time": manifest.snapshot.time,
-        "consistency": manifest.snapshot.consistency,
-        "consistency_wanted": manifest.snapshot.consistency_wanted,
-        "tables": len(manifest.tables),
-        "rows": manifest.rows,
-        "bytes": manifest.stored_bytes,
-        "registry_problems": list(manifest.database.problems),
-        "warnings": list(manifest.warnings),
-    }
-
-
 def _created(saved: Saved, storage_url: str) -> str:
     manifest = saved.manifest
     lines = [
@@ -166,101 +151,6 @@ def _created(saved: Saved, storage_url: str) -> str:
         *(f"  warning: {warning}" for warning in manifest.warnings),
     ]
     return "\n".join(lines)
-
-
-@backup.command(name="list")
-@pass_invocation
-def list_(invocation: Invocation) -> None:
-    """List backups, the oldest first; what is damaged or unfinished is marked."""
-    storage = configured_storage(invocation.settings)
-    now = datetime.now(UTC)
-    found = [
-        (registry.name, each) for registry in invocation.registries for each in list_backups(storage, registry.name)
-    ]
-    several = len(invocation.registries) > 1
-    columns = ("BACKUP", *(["REGISTRY"] if several else []), "AGE", "ROWS", "STORED", "LEVEL", "REHEARSED", "STATE")
-    invocation.show(
-        {"storage": storage.url, "backups": [_listed(registry, each) for registry, each in found]},
-        Table(
-            columns,
-            [(each.id, *([registry] if several else []), *_row(each, now)) for registry, each in found],
-            right=("AGE", "ROWS", "STORED"),
-        ),
-        *(f"{each.id}: {problem}" for _, each in found for problem in _problems(each)),
-        "" if found else f"no backups in {storage.url}",
-    )
-
-
-def _listed(registry: str, each: Backup) -> dict[str, object]:
-    known = (
-        summary(each.manifest) if each.manifest else {"id": each.id, "registry": registry, "bytes": each.stored_bytes}
-    )
-    return known | {"state": each.state, "rehearsal": each.rehearsal, "problems": list(each.problems)}
-
-
-def _row(each: Backup, now: datetime) -> tuple[object, ...]:
-    manifest = each.manifest
-    taken = manifest.snapshot.time if manifest else each.modified
-    return (
-        human_seconds((now - taken).total_seconds()),
-        f"{manifest.rows:,}" if manifest else "",
-        human_size(each.stored_bytes),
-        manifest.snapshot.consistency if manifest else "",
-        each.rehearsal or "never",
-        f"{each.state}, {unsound}" if (unsound := _unsound(each)) else each.state,
-    )
-
-
-def _unsound(each: Backup) -> str:
-    """Say in a word what would keep the registry from starting on it."""
-    database = each.manifest and each.manifest.database
-    return "" if not database or not database.problems else "dirty" if database.dirty else "unsound"
-
-
-def _problems(each: Backup) -> tuple[str, ...]:
-    return each.problems + (each.manifest.database.problems if each.manifest else ())
-
-
-@backup.command()
-@click.argument("backup_reference", metavar="BACKUP", default="latest")
-@pass_invocation
-def show(invocation: Invocation, backup_reference: str) -> None:
-    """Show what a backup holds; BACKUP is an id, a prefix of one, or latest."""
-    storage = configured_storage(invocation.settings)
-    manifest = find(storage, invocation.registry.name, backup_reference)
-    database, snapshot = manifest.database, manifest.snapshot
-    position = snapshot.gtid or (f"{snapshot.binlog_file}:{snapshot.binlog_position}" if snapshot.binlog_file else "")
-    invocation.show(
-        manifest.model_dump(mode="json"),
-        f"backup       {manifest.id} of {manifest.registry}, written by opskit {manifest.opskit_version}",
-        f"taken        {snapshot.time:%Y-%m-%d %H:%M:%S} UTC, {human_age(snapshot.time, datetime.now(UTC))}",
-        f"consistency  {snapshot.consistency}"
-        + ("" if snapshot.consistency == snapshot.consistency_wanted else f", not {snapshot.consistency_wanted}"),
-        f"database     {database.name} on {database.product} {database.server_version}, {database.collation}",
-        f"registry     {_flavour(manifest)}",
-        f"position     {position or 'not known'}{' (approximate)' if snapshot.position_approximate else ''}",
-        f"stored       {human_size(manifest.stored_bytes)} in {len(manifest.files)} files",
-        f"artifacts    {pointers_with_bytes(manifest.artifacts)}",
-        f"encrypted    {f'to {recipients}' if (recipients := ', '.join(manifest.recipients)) else 'no'}",
-        "",
-        Table(
-            ("TABLE", "ROWS", "CHUNKS", "DIGEST"),
-            [(table.name, f"{table.rows:,}", len(table.chunks), table.digest) for table in manifest.tables],
-            right=("ROWS", "CHUNKS"),
-        ),
-        *(f"{program.kind} {program.name}, {program.definer}" for program in manifest.programs),
-        *(f"warning: {warning}" for warning in manifest.warnings),
-    )
-
-
-def _flavour(manifest: Manifest) -> str:
-    database = manifest.database
-    if database.flavour == "unknown":
-        return "the tables are not those of a Model Registry"
-    name = {"mlmd": "MLMD (RHOAI up to 2.22)", "embedmd": "EmbedMD (RHOAI from 2.23)"}[database.flavour]
-    versions = f"MLMD schema {', '.join(map(str, database.mlmd_versions)) or 'without a version'}"
-    migration = f", migration {database.migration_version}" if database.migration_version is not None else ""
-    return f"{name}, {versions}{migration}{', DIRTY' if database.dirty else ''}"
 
 
 @backup.command()

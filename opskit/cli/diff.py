@@ -11,6 +11,7 @@ from opskit.backup.catalog import find
 from opskit.backup.diff import Change, require_registry
 from opskit.backup.diff import diff as compare
 from opskit.backup.encryption import read_identities
+from opskit.backup.holds import held
 from opskit.backup.reading import live_rows, read_rows
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
@@ -69,7 +70,8 @@ def _rows(invocation: Invocation, reference: str) -> Iterator[tuple[str, Rows]]:
     def rows(table: str, columns: Sequence[str]) -> Iterator[tuple[bytes | None, ...]]:
         return read_rows(storage, manifest, table, columns, identities)
 
-    yield manifest.id, rows
+    with held(storage, registry.name, manifest.id, "diff"):
+        yield manifest.id, rows
 
 
 def _totals(changes: list[Change]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -95,6 +96,10 @@ class Invocation:
         given = {"--config": self.config, "--mysql-url": self.mysql_url, "--storage-url": self.storage_url}
         named = [f"{option}={value}" for option, value in given.items() if value is not None]
         return [*named, *(f"--registry={name}" for name in self.registry_names)]
+
+    def command(self, *words: str) -> str:
+        """Return a command line for people to copy, which means what this one means by the configuration."""
+        return shlex.join(["opskit", *words, *self.configuring_options])
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Return a block in which a job's progress is shown on standard error."""

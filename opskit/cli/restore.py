@@ -1,6 +1,7 @@
 """`opskit restore`: bring a backup back, beside the live database."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -8,24 +9,25 @@ from datetime import timedelta
 import click
 
 from opskit.backup.catalog import find
+from opskit.backup.create import Options as BackupOptions
 from opskit.backup.manifest import Manifest
-from opskit.cli.cutover import Restart, by_hand, exchange_options, planned, restarted, settled, swapped
+from opskit.cli.cutover import exchange_options, planned, swapped
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
-from opskit.cli.text import human_seconds, human_size
+from opskit.cli.restart import Restart, by_hand, restarted
+from opskit.cli.rollback import cleanup, rollback
+from opskit.cli.text import human_size
 from opskit.errors import UsageError, advised
 from opskit.restore.exchange import UNTOUCHED
-from opskit.restore.rollback import cleanup as clean_up
-from opskit.restore.rollback import plan_rollback
-from opskit.restore.rollback import rollback as roll_back
-from opskit.restore.run import RestoreReport
+from opskit.restore.run import Options, RestoreReport
 from opskit.restore.run import restore as restore_backup
 from opskit.restore.space import additions
 from opskit.restore.swap import plan_swap, restore_and_swap
 from opskit.settings import Registry
+from opskit.storage import Storage
 from opskit.wiring import (
     backup_options,
     configured_storage,
@@ -40,6 +42,10 @@ logger = logging.getLogger(__name__)
 @click.group(cls=Group)
 def restore() -> None:
     """Bring a backup back, beside the live database."""
+
+
+restore.add_command(rollback)
+restore.add_command(cleanup)
 
 
 @restore.command()
@@ -77,12 +83,9 @@ def run(
     With --swap the restored tables then take the place of the live ones, all at once; those are kept beside them.
     BACKUP is an id, a prefix of one, or latest.
     """
-    if swap and into:
-        raise UsageError("--swap replaces the live database, --into names another one: give one of them")
-    if not swap and (yes or restart or no_safety_backup):
-        raise UsageError("--yes, --restart and --no-safety-backup belong to --swap", hint="add --swap")
-    if enable_events and not into:
-        raise UsageError("--enable-events belongs to --into: events never run in staging", hint="add --into NAME")
+    _refuse_what_does_not_belong_together(
+        swap=swap, into=into, only_with_swap=yes or restart or no_safety_backup, enable_events=enable_events
+    )
     registry, settings = invocation.registry, invocation.settings
     with advised(UNTOUCHED) if yes else nullcontext():
         storage = configured_storage(settings)
@@ -97,35 +100,66 @@ def run(
             lease_wait_seconds=lease_wait.total_seconds(),
         )
         to_restart = Restart(invocation, registry, restart_timeout) if restart and yes else None
-    server, live = restore_endpoint(registry), registry.mysql.database
     _announce(manifest, registry)
-    if swap and not yes:
-        plan = plan_swap(server, live, manifest)
-        invocation.show(plan, *planned(plan))
-        return
-    with invocation.progress() as progress:
-        if swap:
-            safety = None if no_safety_backup else backup_options(settings, workers=workers)
-            done = restore_and_swap(
-                server,
-                database_endpoint(registry),
-                live,
-                storage,
-                manifest,
-                options,
-                safety_backup=safety,
-                progress=progress,
-            )
-        else:
-            report = restore_backup(server, storage, manifest, options, progress)
     if not swap:
-        invocation.show(report, *_told(report))
-        return
+        _restore(invocation, storage, manifest, options)
+    elif not yes:
+        again = [word for word, given in (("--no-safety-backup", no_safety_backup), ("--restart", restart)) if given]
+        again += [f"--run-id={run_id}"] if run_id else []
+        _show_plan(invocation, manifest, again)
+    else:
+        safety = None if no_safety_backup else backup_options(settings, workers=workers)
+        _swap(invocation, storage, manifest, options, safety, to_restart)
+
+
+def _refuse_what_does_not_belong_together(
+    *, swap: bool, into: str | None, only_with_swap: bool, enable_events: bool
+) -> None:
+    if swap and into:
+        raise UsageError("--swap replaces the live database, --into names another one: give one of them")
+    if only_with_swap and not swap:
+        raise UsageError("--yes, --restart and --no-safety-backup belong to --swap", hint="add --swap")
+    if enable_events and not into:
+        raise UsageError("--enable-events belongs to --into: events never run in staging", hint="add --into NAME")
+
+
+def _restore(invocation: Invocation, storage: Storage, manifest: Manifest, options: Options) -> None:
+    with invocation.progress() as progress:
+        report = restore_backup(restore_endpoint(invocation.registry), storage, manifest, options, progress)
+    invocation.show(report, *_told(report))
+
+
+def _show_plan(invocation: Invocation, manifest: Manifest, again: Sequence[str]) -> None:
+    registry = invocation.registry
+    plan = plan_swap(restore_endpoint(registry), registry.mysql.database, manifest)
+    invocation.show(plan, *planned(invocation, plan, again))
+
+
+def _swap(
+    invocation: Invocation,
+    storage: Storage,
+    manifest: Manifest,
+    options: Options,
+    safety: BackupOptions | None,
+    to_restart: Restart | None,
+) -> None:
+    registry = invocation.registry
+    with invocation.progress() as progress:
+        done = restore_and_swap(
+            restore_endpoint(registry),
+            database_endpoint(registry),
+            registry.mysql.database,
+            storage,
+            manifest,
+            options,
+            safety_backup=safety,
+            progress=progress,
+        )
     ended = to_restart and to_restart.carry_out()
     invocation.show(
         {"swap": done, "restart": ended},
         *_told(done.restored),
-        *swapped(done),
+        *swapped(invocation, done),
         *(restarted(ended) if ended else [by_hand(registry)]),
     )
     if done.settled.stray:
@@ -144,85 +178,6 @@ def _announce(manifest: Manifest, registry: Registry) -> None:
     )
     for problem in manifest.database.problems:
         logger.warning("the registry may not start on %s: %s", manifest.id, problem)
-
-
-@restore.command()
-@click.option("--to", "database", metavar="DATABASE", help="Go back to this database, as `cleanup` lists it.")
-@click.option("--yes", is_flag=True, help="Carry it out.")
-@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
-@exchange_options
-@pass_invocation
-def rollback(
-    invocation: Invocation,
-    *,
-    database: str | None,
-    yes: bool,
-    lease_wait: timedelta,
-    run_id: str | None,
-    restart: bool,
-    restart_timeout: timedelta,
-) -> None:
-    """Bring back the tables that the newest swap moved out, all at once; those of now are kept beside them."""
-    registry = invocation.registry
-    server, live = restore_endpoint(registry), registry.mysql.database
-    if not yes:
-        plan = plan_rollback(server, live, database)
-        invocation.show(
-            plan,
-            f"plan: the tables of {live} make room for those of {plan.former.database},"
-            f" moved out {human_seconds(plan.former.age_seconds)} ago",
-            *(f"  {rows:,} rows of {table} would not be live any more" for table, rows in plan.lost.items()),
-            f"nothing was changed; to carry it out: opskit restore rollback --to {plan.former.database} --yes",
-        )
-        return
-    with advised(UNTOUCHED):
-        to_restart = Restart(invocation, registry, restart_timeout) if restart else None
-    done = roll_back(server, live, database, run_id=run_id, lease_wait_seconds=lease_wait.total_seconds())
-    ended = to_restart and to_restart.carry_out()
-    invocation.show(
-        {"rollback": done, "restart": ended},
-        f"rolled back: the tables of {done.exchange.incoming} are live in {live}",
-        *settled(done),
-        *(restarted(ended) if ended else [by_hand(registry)]),
-        f"  to return: opskit restore rollback --to {done.exchange.outgoing} --yes",
-    )
-    if done.stray:
-        invocation.found_problems()
-
-
-@restore.command()
-@click.option("--older-than", type=DurationType(), default="7d", help="Leave younger ones alone [7d].")
-@click.option("--apply", is_flag=True, help="Drop them.")
-@click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
-@pass_invocation
-def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool, lease_wait: timedelta) -> None:
-    """List the databases that restores and swaps have left beside the live one, and drop them with --apply."""
-    registry = invocation.registry
-    found = clean_up(
-        restore_endpoint(registry),
-        registry.mysql.database,
-        older_than_seconds=older_than.total_seconds(),
-        apply=apply,
-        lease_wait_seconds=lease_wait.total_seconds(),
-    )
-    invocation.show(
-        {"dropped": apply, "databases": found.databases, "unmarked": found.unmarked},
-        Table(
-            ("DATABASE", "MADE FOR", "AGE", "TABLES", "BACKUP"),
-            [
-                (each.database, each.purpose, human_seconds(each.age_seconds), each.tables, each.backup_id)
-                for each in found.databases
-            ],
-            right=("AGE", "TABLES"),
-        ),
-        ("dropped" if apply else "nothing was changed; to drop them: --apply")
-        if found.databases
-        else "nothing to clean up",
-        *(
-            f"{name} has a name as opskit makes it and no mark of opskit's: look into it, and drop it by hand"
-            for name in found.unmarked
-        ),
-    )
 
 
 def _told(report: RestoreReport) -> list[str | Table]:

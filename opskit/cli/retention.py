@@ -72,8 +72,12 @@ def prune(invocation: Invocation, *, apply: bool, all_versions: bool) -> None:
             "errors": [{"registry": each.registry, "error": each.error} for each in outcomes if each.error],
         },
         *(block for report in reports for block in _told(report)),
-        "" if apply else "nothing was changed; to delete what goes: opskit backup prune --apply",
+        "" if apply else f"nothing was changed; to delete what goes: {_to_apply(invocation, all_versions)}",
     )
+
+
+def _to_apply(invocation: Invocation, all_versions: bool) -> str:
+    return invocation.command("backup", "prune", *(["--all-versions"] if all_versions else []), "--apply")
 
 
 def _told(report: PruneReport) -> Iterator[str | Table]:
@@ -115,7 +119,7 @@ def hold(invocation: Invocation, backup_reference: str, *, lifetime: timedelta |
     invocation.show(
         {"backup": backup_id, "registry": registry, "hold": key, "lifetime": lifetime, "reason": reason},
         f"backup {backup_id} is on hold {_for(lifetime)}",
-        f"  to end it: opskit backup release {backup_id}",
+        f"  to end it: {invocation.command('backup', 'release', backup_id)}",
     )
 
 

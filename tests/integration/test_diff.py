@@ -187,6 +187,12 @@ def test_command_ends_with_1_where_there_are_differences(
     assert different.returncode == 1, different.stderr
     assert "ARCHIVED" in different.stdout
     assert "2 artifacts" not in different.stdout
+    # Where no hold can be put, it is said that there should be one.
+    (manifest.parent / "holds").write_text("in the way")
+    assert (
+        "cannot be held against prune"
+        in run(opskit_command("backup", "diff", "latest", "live"), tmp_path, environ).stderr
+    )
 
 
 def test_database_that_is_no_registry_is_refused(mysql: Server, database: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`backup prune`, `hold` and `release` as anybody would type them."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -143,11 +145,30 @@ def test_hold_keeps_prune_away_until_release(opskit: Opskit, storage: DirectoryS
     assert told["backup"] == ids[2]
     assert "held by a person (audit 7)" in opskit("backup", "prune", "--apply").stdout
     assert told["hold"] in keys(storage)
+    assert [f"{ids[2]}: held by a person (audit 7)"] == [
+        line for line in opskit("backup", "list").stdout.splitlines() if "held by" in line
+    ]
+    listed = document(opskit("backup", "list", "--json"))["backups"]
+    assert [(each["id"], each["holds"][0]["reason"]) for each in listed if each["holds"]] == [(ids[2], "audit 7")]
     released = document(opskit("backup", "release", ids[2], "--registry", "reg", "--json"))["released"]
     assert [each["reason"] for each in released] == ["audit 7"]
     opskit("backup", "release", ids[2], "--registry", "reg")
     opskit("backup", "prune", "--apply")
     assert keys(storage) == keys_of("reg", ids[:2])
+
+
+def test_hold_that_has_ended_is_not_listed(opskit: Opskit, storage: DirectoryStorage) -> None:
+    backup = write_backup(storage, "reg", NOON)
+    storage.put(f"reg/{backup}/holds/1.json", [b'{"purpose": "restore", "seconds": 0}'])
+    assert "held" not in opskit("backup", "list").stdout
+
+
+def test_command_that_is_told_to_end_a_hold_ends_it(opskit: Opskit, storage: DirectoryStorage, tmp_path: Path) -> None:
+    write_backup(storage, "reg", NOON)
+    configured = ("--config", str(tmp_path / "opskit.yaml"), "--registry", "reg")
+    told = opskit("backup", "hold", "latest", *configured).stdout
+    (command,) = re.findall("to end it: opskit (.*)", told)
+    assert "no longer held" in run(opskit_command(*shlex.split(command)), tmp_path, environment()).stdout
 
 
 def test_hold_with_an_end(opskit: Opskit, storage: DirectoryStorage) -> None:

@@ -1,6 +1,7 @@
 """A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
 
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -502,8 +503,8 @@ def test_what_is_not_there_is_66_and_nothing_is_changed(
 
 def told_command(plan: str) -> list[str]:
     """The command that a plan tells to carry it out, without the program's name."""
-    (found,) = re.findall(r"to carry it out: opskit (.*)", plan)
-    return str(found).split()
+    (found,) = re.findall(r"nothing was changed; to .*: opskit (.*)", plan)
+    return shlex.split(found)
 
 
 @pytest.mark.usefixtures("manifest")
@@ -511,17 +512,31 @@ def test_what_a_plan_tells_to_run_does_what_it_showed_whatever_came_between(
     mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, command_line: CommandLine
 ) -> None:
     command_line.add(REGISTRY, source, database)
+    command_line.add("another", Endpoint("127.0.0.1", 1, "nobody"), "nowhere")
+    chosen = ("--registry", REGISTRY)
     saved = content(mysql, database)
     mysql.execute(f"DELETE FROM `{database}`.Artifact")
     damaged = content(mysql, database)
-    planned = command_line.run("restore", "run", "latest", "--swap")
+    planned = command_line.run("restore", "run", "latest", "--swap", *chosen)
     later = create_backup(source, database, storage, REGISTRY)
     assert command_line.run(*told_command(planned.stdout)).returncode == 0
     assert content(mysql, database) == saved
-    planned = command_line.run("restore", "rollback")
+    planned = command_line.run("restore", "rollback", *chosen)
     restore_and_swap(source, source, database, storage, later, safety_backup=None)
     assert command_line.run(*told_command(planned.stdout)).returncode == 0
     assert content(mysql, database) == damaged
+    planned = command_line.run("restore", "cleanup", "--older-than", "0s", *chosen)
+    assert command_line.run(*told_command(planned.stdout)).returncode == 0
+    assert beside(mysql, database) == []
+
+
+def test_plan_tells_to_run_it_with_the_options_that_it_was_given(
+    source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
+) -> None:
+    command_line.add(REGISTRY, source, database)
+    options = ["--no-safety-backup", "--restart", "--run-id=20261123021500abcd"]
+    planned = command_line.run("restore", "run", "latest", "--swap", *options)
+    assert told_command(planned.stdout) == ["restore", "run", manifest.id, "--swap", *options, "--yes"]
 
 
 @pytest.mark.parametrize("arguments", [["rollback", "--yes"], ["cleanup", "--older-than", "0s", "--apply"]])
