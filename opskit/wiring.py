@@ -31,7 +31,7 @@ __all__ = [
 
 def configured_storage(settings: Settings) -> Storage:
     """Open the storage that backups are in."""
-    return with_signatures(settings, every_storage(settings)[0])
+    return with_signatures(settings, _open(settings.storage))
 
 
 def every_storage(settings: Settings) -> tuple[Storage, ...]:
@@ -52,6 +52,7 @@ def _open(store: Store) -> Storage:
         region=store.region,
         ca_file=store.ca_file,
         path_style=store.uses_path_style,
+        access_key=store.read_access_key(),
     )
 
 

@@ -46,6 +46,28 @@ class Account(Section):
         return reveal(self.password, self.password_file) or ""
 
 
+class AccessKey(Section):
+    """The key to an S3 store; without one, credentials come from boto3's own chain."""
+
+    access_key_id: SecretStr | None = None
+    access_key_id_file: File | None = None
+    secret_access_key: SecretStr | None = None
+    secret_access_key_file: File | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "AccessKey":
+        named = self.access_key_id is not None or self.access_key_id_file is not None
+        if named != (self.secret_access_key is not None or self.secret_access_key_file is not None):
+            raise ValueError("access_key_id and secret_access_key belong together: give both, or neither")
+        return self
+
+    def read_access_key(self) -> tuple[str, str] | None:
+        """Return the key's id and its secret, read from their files where there are some."""
+        name = reveal(self.access_key_id, self.access_key_id_file)
+        secret = reveal(self.secret_access_key, self.secret_access_key_file)
+        return (name, secret) if name and secret else None
+
+
 class Server(Account):
     """A database server and the user on it."""
 

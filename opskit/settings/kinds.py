@@ -46,7 +46,7 @@ def _storage_url(value: str) -> str:
     except ValueError:
         raise ValueError(wording) from None
     if "@" in parts.netloc:
-        raise ValueError("must not hold credentials: they come from boto3's own chain")
+        raise ValueError("must not hold credentials: access_key_id and secret_access_key are for them")
     if parts.query or parts.fragment:
         raise ValueError(f"{wording}, without '?' and '#'")
     bucket = parts.scheme == "s3" and parts.netloc

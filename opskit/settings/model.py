@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from opskit.errors import ConfigurationError, UsageError
-from opskit.settings.endpoints import Account, Database, Deployment, GrpcEndpoint, HttpEndpoint, Server
+from opskit.settings.endpoints import AccessKey, Account, Database, Deployment, GrpcEndpoint, HttpEndpoint, Server
 from opskit.settings.kinds import Count, File, HttpUrl, NonEmpty, Origin, RegistryName, StorageUrl, Whole
 from opskit.settings.secret import reveal
 from opskit.settings.section import Section
@@ -18,7 +18,7 @@ from opskit.settings.units import Duration, Size
 DEFAULT_STORAGE = Path("opskit-backups")
 
 
-class Store(Section):
+class Store(AccessKey):
     """A place for backups: a bucket with a prefix, or a directory."""
 
     url: StorageUrl
@@ -119,7 +119,7 @@ class DataConnection(Section):
     bucket: NonEmpty
 
 
-class ArtifactStore(Section):
+class ArtifactStore(AccessKey):
     """An object store that artifact URIs point to."""
 
     endpoint: HttpUrl | None = None
@@ -127,18 +127,7 @@ class ArtifactStore(Section):
     buckets: tuple[NonEmpty, ...] = ()
     region: NonEmpty | None = None
     ca_file: File | None = None
-    access_key_id: SecretStr | None = None
-    access_key_id_file: File | None = None
-    secret_access_key: SecretStr | None = None
-    secret_access_key_file: File | None = None
-
     connections: tuple[DataConnection, ...] = ()
-
-    def read_access_key(self) -> tuple[str, str] | None:
-        """Return the access key's id and its secret, read from their files where there are some; None without both."""
-        name = reveal(self.access_key_id, self.access_key_id_file)
-        secret = reveal(self.secret_access_key, self.secret_access_key_file)
-        return (name, secret) if name and secret else None
 
 
 class ArtifactHost(Section):

@@ -20,12 +20,14 @@ def open_storage(
     region: str | None = None,
     ca_file: Path | None = None,
     path_style: bool = False,
+    access_key: tuple[str, str] | None = None,
     max_attempts: int = 5,
 ) -> Storage:
     """Return the storage that `s3://bucket/prefix`, `file:///directory` or a path means; it is asked nothing yet.
 
-    The other arguments are for S3; credentials come from boto3's own chain. A directory is made by its first
-    `put`. `ConfigurationError` if the URL is of another kind, or no client can be made of the arguments.
+    The other arguments are for S3; without an `access_key` credentials come from boto3's own chain. A directory is
+    made by its first `put`. `ConfigurationError` if the URL is of another kind, or no client can be made of the
+    arguments.
     """
     try:
         parts = urlsplit(url)
@@ -54,6 +56,7 @@ def open_storage(
         region=region,
         ca_file=ca_file,
         path_style=path_style,
+        access_key=access_key,
         max_attempts=max_attempts,
     )
     return S3Storage(client, parts.netloc, f"{prefix}/" if prefix else "")

@@ -8,7 +8,7 @@ import pytest
 
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
-from sandbox.s3 import S3Server
+from sandbox.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from sandbox.server import Server
 from tests.unit.command_line import environment, opskit_command, run
 
@@ -16,7 +16,8 @@ CONFIGURATION = """\
 storage:
   url: "{folder}/backups"
   copies:
-    - {{url: "s3://{bucket}/copies", endpoint_url: "{endpoint}"}}
+    - {{url: "s3://{bucket}/copies", endpoint_url: "{s3.endpoint}", access_key_id: "{key}",
+        secret_access_key_file: "{folder}/secret"}}
     - {{url: "{folder}/volume/copy"}}
 registries:
   - name: reg
@@ -31,9 +32,10 @@ class Opskit:
     def __init__(self, mysql: Server, s3: S3Server, database: str, bucket: str, folder: Path) -> None:
         self.folder = folder
         (folder / "opskit.yaml").write_text(
-            CONFIGURATION.format(mysql=mysql, endpoint=s3.endpoint, bucket=bucket, database=database, folder=folder)
+            CONFIGURATION.format(mysql=mysql, s3=s3, key=ACCESS_KEY, bucket=bucket, database=database, folder=folder)
         )
-        self.environment = environment(OPSKIT_CONFIG=str(folder / "opskit.yaml"), **s3.environment)
+        (folder / "secret").write_text(SECRET_KEY)
+        self.environment = environment(OPSKIT_CONFIG=str(folder / "opskit.yaml"))
 
     def __call__(self, *arguments: str, expect: int = 0) -> Any:  # noqa: ANN401 - a JSON document
         ended = run(opskit_command(*arguments, "--json"), self.folder, self.environment)

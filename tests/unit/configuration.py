@@ -17,6 +17,8 @@ _STORE = {
     "region": "eu-west-1",
     "path_style": True,
 }
+_KEY = {"access_key_id": SECRET, "secret_access_key": SECRET}
+_KEY_FILES = {"access_key_id_file": "/run/id", "secret_access_key_file": "/run/secret"}
 _SERVER = {
     "host": "mysql.example.com",
     "port": 3307,
@@ -39,10 +41,16 @@ def _registry(name: str, password: dict[str, str], token: dict[str, str]) -> dic
     }
 
 
-# Of a secret and its file one can be given: two registries and two stores take turns. There is one `discover`.
-NOT_GIVEN = {"discover.restore.password_file", "discover.rehearse.password"}
+# Of a secret and its file one can be given: two registries and two stores take turns. There is one `discover`, and
+# one first storage.
+NOT_GIVEN = {
+    "discover.restore.password_file",
+    "discover.rehearse.password",
+    "storage.access_key_id",
+    "storage.secret_access_key",
+}
 EVERYTHING: dict[str, Any] = {
-    "storage": {**_STORE, "copies": [_STORE]},
+    "storage": {**_STORE, **_KEY_FILES, "copies": [{**_STORE, **_KEY}, {**_STORE, **_KEY_FILES}]},
     "registries": [
         _registry("distance-prediction", {"password_file": "/run/password"}, {"token_file": "/run/token"}),
         _registry("second", {"password": SECRET}, {"token": SECRET}),
@@ -82,11 +90,10 @@ EVERYTHING: dict[str, Any] = {
                 "buckets": ["models"],
                 "region": "eu-west-1",
                 "ca_file": "/etc/opskit/ca.crt",
-                "access_key_id": SECRET,
-                "secret_access_key": SECRET,
+                **_KEY,
                 "connections": [{"storage_key": "aws-connection-models", "bucket": "models"}],
             },
-            {"access_key_id_file": "/run/id", "secret_access_key_file": "/run/secret"},
+            _KEY_FILES,
         ],
         "hosts": [
             {"url": "https://quay.io", "ca_file": "/etc/opskit/ca.crt", "user": "robot", "password": SECRET},

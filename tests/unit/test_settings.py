@@ -161,6 +161,12 @@ def test_unusable_secret_file_is_a_configuration_error(content: bytes | None, to
         load(with_mysql(password_file=str(file)), tmp_path).registries[0].mysql.read_password()
 
 
+@pytest.mark.parametrize("half", ["access_key_id", "secret_access_key", "secret_access_key_file"])
+def test_half_a_key_is_refused(half: str, tmp_path: Path) -> None:
+    document = {"storage": {"url": "/b", "copies": [{"url": "s3://b/p", half: "/x"}]}}
+    assert "storage.copies[0]: access_key_id and secret_access_key belong together" in problems(document, tmp_path)
+
+
 def test_no_password_is_an_empty_one(tmp_path: Path) -> None:
     assert load(MINIMAL, tmp_path).registries[0].mysql.read_password() == ""
 
