@@ -39,8 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         return artifacts.run(options.results)
     measure_part = _start_up if options.part == START_UP else _databases
     for section in measure_part(options):
-        kept = results.keep(options.results, section)
-    report.write(options.results, kept)
+        results.keep(options.results, section)
+    report.write(options.results)
     return 0
 
 

@@ -133,7 +133,8 @@ def run(results: Path) -> int:
         f"{RESIDENT_MEGABYTES} MB at most": megabytes <= RESIDENT_MEGABYTES,
     }
     broken = [promise for promise, is_kept in kept.items() if not is_kept]
-    print(*(f"not kept: {promise}" for promise in broken), sep="\n", file=sys.stderr)
+    for promise in broken:
+        print(f"not kept: {promise}", file=sys.stderr)
     return 1 if broken else 0
 
 

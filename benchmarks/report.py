@@ -10,7 +10,7 @@ from benchmarks.databases import SERVER, SUBJECTS
 from benchmarks.measure import Measured
 from benchmarks.place import LINKS, TLS
 from benchmarks.programs import ENCODER, START_UP
-from benchmarks.results import FOLDER, Results, Section, middle
+from benchmarks.results import FOLDER, Results, Section, load, middle
 from sandbox.mysql import OPTIONS
 
 FILE = "databases.md"
@@ -24,7 +24,8 @@ COMMANDS = {
 NOTES = """\
 Medians of the rounds of one run, in which the programs take turns, each time another one first; before the first round
 each program backs up once, unmeasured. Client CPU is user and system time of all processes of the client; peak memory
-is the resident set of the largest of them, the greatest of all rounds. Server and clients share the machine.
+is the resident set of the largest of them, the greatest of all rounds. The last two columns tell what part opskit's
+time and CPU are of that program's. Server and clients share the machine.
 
 - opskit runs with its defaults: 4 workers, zstd level 3, and a restore that compares every row.
 - `mysql` and `myloader` read SQL that was decompressed before; opskit decompresses as it restores.
@@ -39,8 +40,9 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- figures: benchmarks/results -->", "<!-- end of figures -->"
 
 
-def write(folder: Path, results: Results) -> None:
-    """Print the page and write it; what is measured for the project itself also goes into its README."""
+def write(folder: Path) -> None:
+    """Print and write the page of a folder's results; the project's own also go into its README."""
+    results = load(folder)
     text = markdown(results)
     print(text)
     (folder / FILE).write_text(text)
@@ -52,7 +54,7 @@ def in_readme(text: str, results: Results) -> str:
     """Return the README with these figures in the place of those that it has."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    return "\n".join([before + begin, *figures(results), end + after])
+    return "\n".join([before + begin, *by_size(results), end + after])
 
 
 def markdown(results: Results) -> str:
@@ -61,7 +63,7 @@ def markdown(results: Results) -> str:
     settings = textwrap.fill(f"What the server is started with: {options}.", WIDTH, break_on_hyphens=False)
     lines = ["# Databases: opskit, mysqldump and mydumper", ""]
     lines += [NOTES, settings, ""]
-    lines += [*figures(results), "", f"## Time and memory against size, {TLS}", "", *_by_size(results), ""]
+    lines += [*figures(results), "", f"## Time and memory against size, {TLS}", "", *by_size(results), ""]
     ordered = sorted(results.sections, key=_place)
     for (link, database), group in groupby(ordered, key=lambda each: (each.link, each.database)):
         sections = list(group)
@@ -71,7 +73,7 @@ def markdown(results: Results) -> str:
 
 
 def figures(results: Results) -> list[str]:
-    """Return the table of the figures that have a bar; the README has it too."""
+    """Return the table of the figures that have a bar."""
     rows = [["figure", "measured", "bar", ""]]
     for bar, value in readings(results):
         if value is not None:
@@ -80,16 +82,18 @@ def figures(results: Results) -> list[str]:
     return _table(rows, left=(0, 3))
 
 
-def _by_size(results: Results) -> list[str]:
-    """Return what each program took at each size that was measured."""
-    rows = [["job", "program", *(f"{size}, {what}" for size in SIZES for what in ("seconds", "MB"))]]
+def by_size(results: Results) -> list[str]:
+    """Return the table of what each program took at each size that was measured; the README has it too."""
+    sizes = [size for size in SIZES if any(results.section(TLS, size, job) for job in ("backup", "restore"))]
+    rows = [["job", "program", *(f"{size}, {what}" for size in sizes for what in ("seconds", "MB"))]]
     for job in ("backup", "restore"):
         for program in ("mysqldump", "mydumper", "opskit"):
-            costs = [results.cost(TLS, size, job, program) for size in SIZES]
+            costs = [results.cost(TLS, size, job, program) for size in sizes]
             cells = [
                 (f"{each.seconds:.1f}", f"{each.peak_bytes / MEGABYTE:.0f}") if each else ("", "") for each in costs
             ]
-            rows.append([job, _command(job, program), *(cell for pair in cells for cell in pair)])
+            if any(costs):
+                rows.append([job, _command(job, program), *(cell for pair in cells for cell in pair)])
     return _table(rows)
 
 

@@ -69,10 +69,9 @@ def load(folder: Path = FOLDER) -> Results:
     return Results(tuple(Section(**each) for each in sections))
 
 
-def keep(folder: Path, section: Section) -> Results:
-    """Put a section in the place of the one with the same key, write all of them, and return all."""
+def keep(folder: Path, section: Section) -> None:
+    """Put a section in the place of the one with the same key, and write all of them."""
     old = load(folder).sections if (folder / FILE).exists() else ()
     results = Results((*(each for each in old if each.key != section.key), section))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(results), indent=1, ensure_ascii=False) + "\n")
-    return results

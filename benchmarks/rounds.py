@@ -32,9 +32,11 @@ def measure(
             program.jobs["backup"]()
     for job in jobs:
         able = [each for each in programs if job in each.jobs]
+        if not able:
+            continue
         costs: dict[str, list[Measured]] = {each.name: [] for each in able}
         for number in range(rounds):
-            first = number % max(1, len(able))
+            first = number % len(able)
             for program in (*able[first:], *able[:first]):
                 _say(place.link, subject.name, job, program.name)
                 run = program.jobs[job]

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from sandbox.mysql import shared_mysql_server
+from sandbox.mysql import filled, mysql_server, shared_mysql_server
 from sandbox.server import Account, OwnServer, Server
+from tests.conftest import skipped_unless_had
 from tests.sandbox.test_process import assert_ends
 
 
@@ -117,6 +119,26 @@ def test_killed_tests_leave_no_server() -> None:
     assert_ends(int(supervisor))
     assert_ends(int(pid))
     assert not Path(folder).exists()
+
+
+@pytest.mark.mysql
+def test_filled_data_folder_is_made_once_and_copied_for_each_server() -> None:
+    made = []
+
+    def fill(server: OwnServer) -> None:
+        made.append(server)
+        server.execute("CREATE DATABASE filled", "CREATE TABLE filled.t (id INT)", "INSERT INTO filled.t VALUES (7)")
+
+    with skipped_unless_had("mysql"):
+        template, same = (filled(f"test-{os.getpid()}", (), fill) for _ in range(2))
+    try:
+        with mysql_server(template=template) as server:
+            server.execute("UPDATE filled.t SET id = 8")
+        with mysql_server(template=same) as server:
+            assert server.execute("SELECT id FROM filled.t") == ((7,),)
+    finally:
+        shutil.rmtree(template.folder)
+    assert len(made) == 1
 
 
 def test_server_of_the_environment_is_used_as_it_is(
