@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from opskit.cluster.cron import next_run
 from opskit.cluster.install import absent_secrets, secrets_of
+from opskit.cron import Cron
 from opskit.errors import NotFoundError
 from opskit.jobs import JOBS, Job
 from opskit.kubernetes_api import KubernetesApi, Resource
@@ -63,7 +64,7 @@ def _status(job: Job, found: Resource | None, now: datetime) -> CronJobStatus:
         suspended=suspended,
         last_schedule=_time(state.get("lastScheduleTime")),
         last_success=last_success,
-        next_run=None if suspended else _next(spec["schedule"], now),
+        next_run=None if suspended else _next(spec, now),
         active=len(state.get("active", ())),
         problem=_problem(job, spec, last_success, created, now) if job.schedule else None,
     )
@@ -86,8 +87,8 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _next(schedule: str, now: datetime) -> datetime | None:
+def _next(spec: Resource, now: datetime) -> datetime | None:
     try:
-        return next_run(schedule, now)
-    except ValueError:  # somebody's own, with a macro: nothing is known of it
+        return Cron(spec["schedule"]).next_after(now, ZoneInfo(spec.get("timeZone", "Etc/UTC")))
+    except (ValueError, ZoneInfoNotFoundError):  # somebody's own, with a macro: nothing is known of it
         return None

@@ -1,17 +1,16 @@
 """`opskit cluster` before a real API server and the real controllers of jobs."""
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from opskit.cluster.cron import next_run
 from opskit.jobs import JOBS
 from sandbox.kustomize import CRONJOBS, rendered
 from tests.cluster.conftest import Namespace
@@ -220,23 +219,52 @@ def test_uninstall_takes_what_install_made_and_nothing_else(
     assert {each["metadata"]["name"] for each in namespace.items("secrets")} == {"a-db", "opskit-storage"}
 
 
-@pytest.mark.parametrize(
-    ("schedule", "after", "expected"),
-    [
-        ("17 2 * * *", "2026-11-23T02:16:59", "2026-11-23T02:17:00"),
-        ("17 2 * * *", "2026-11-23T02:17:00", "2026-11-24T02:17:00"),
-        ("41 4 * * sun", "2026-11-23T00:00:00", "2026-11-29T04:41:00"),
-        ("41 4 * * 7", "2026-11-23T00:00:00", "2026-11-29T04:41:00"),
-        ("*/5 * * * *", "2026-11-23T23:58:00", "2026-11-24T00:00:00"),
-        ("0 0 1 1 *", "2026-11-23T00:00:00", "2027-01-01T00:00:00"),
-        ("0 6-8,20 1,15 * *", "2026-11-14T12:00:00", "2026-11-15T06:00:00"),
-        ("0 0 13 * fri", "2026-11-23T00:00:00", "2026-11-27T00:00:00"),
-    ],
-)
-def test_next_run_is_what_cron_says(schedule: str, after: str, expected: str) -> None:
-    moment = datetime.fromisoformat(after).replace(tzinfo=UTC)
-    assert next_run(schedule, moment) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+def test_next_run_is_told_in_the_time_zone_of_the_cronjob(
+    namespace: Namespace, registry: Registries, opskit: Opskit
+) -> None:
+    del registry
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    changes = {"spec": {"schedule": "17 2 1 1 *", "timeZone": "Asia/Tokyo"}}
+    namespace.kubectl("patch", "cronjob", "opskit-backup", "--type=merge", "-p", json.dumps(changes))
+    namespace.kubectl("patch", "cronjob", "opskit-prune", "--type=merge", "-p", '{"spec": {"schedule": "@daily"}}')
+    found = {each["job"]: each for each in json.loads(opskit("cluster", "status", "--json").stdout)["cronjobs"]}
+    assert re.fullmatch(r"\d{4}-12-31T17:17:00(Z|\+00:00)", found["backup"]["next_run"])
+    assert found["prune"]["next_run"] is None
+    assert found["prune"]["problem"].startswith("its schedule is not that of this opskit")
 
 
-def test_day_that_never_comes_has_no_next_run() -> None:
-    assert next_run("0 0 30 2 *", datetime(2026, 1, 1, tzinfo=UTC)) is None
+def shown(command: str) -> list[str]:
+    """What README shows of a command's output; the line that says there is more is left out."""
+    [block] = re.findall(
+        rf"^    \$ {command}.*\n((?:    (?!\$).*\n)+)", (PROJECT / "README.md").read_text(), re.MULTILINE
+    )
+    return [line.removeprefix("    ") for line in block.splitlines() if line.strip() != "…"]
+
+
+def test_readme_shows_what_the_commands_print(namespace: Namespace, opskit: Opskit) -> None:
+    registries = Registries(namespace)
+    registries.secret("db", database_password="x")
+    reference = {"name": "db", "key": "database-password"}
+    registries.add(
+        "distance-prediction",
+        mysql={"host": "mysql", "username": "u", "database": "d", "passwordSecret": reference},
+    )
+    installed = opskit(*INSTALL, "--apply").stdout.replace(namespace.name, "rhoai-model-registries").splitlines()
+    assert [line for line in shown("opskit cluster install") if line not in installed] == []
+
+    registries.secret("opskit-storage", AWS_ACCESS_KEY_ID="x")
+    kubelet = threading.Thread(target=end_next_pod, args=(namespace, 0))
+    kubelet.start()
+    ran = opskit("cluster", "run", "backup").stdout.splitlines()
+    kubelet.join()
+    [ended] = shown("opskit cluster run backup")
+    named = r"manual-\w+"
+    assert re.sub(named, "", ended) == re.sub(named, "", ran[-1])
+    status = opskit("cluster", "status").stdout.splitlines()
+
+    def lasting(lines: list[str]) -> list[tuple[str, str]]:
+        """The lines without what depends on the hour: jobs and schedules, and how they stand."""
+        when = lines[0].index("LAST RUN")
+        return [(line[:when].strip(), line.split()[-1]) for line in lines]
+
+    assert lasting(shown("opskit cluster status")) == lasting(status)
