@@ -136,8 +136,8 @@ def test_probe_may_ask_the_proxy_as_a_user_of_the_registry(namespace: Namespace)
 
 
 def test_discovery_reads_secrets_by_name_and_lists_none(namespace: Namespace) -> None:
-    namespace.apply(build_with("discovery"))
-    for account in ("backup", "rehearse", "read", "probe", "prune", "restore"):
+    namespace.apply(build_with("discovery", "serve"))
+    for account in ("backup", "rehearse", "read", "probe", "prune", "restore", "serve"):
         found = {each for each in rights(namespace, f"opskit-{account}") if each[1] != "deployments"}
         assert found == {
             ("get", "modelregistries", "*"),
