@@ -252,6 +252,24 @@ def test_every_container_has_requests_limits_and_a_log_in_its_last_words() -> No
                 assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name  # noqa: S108
 
 
+@pytest.mark.parametrize("name", ["trusted-ca", "proxy"])
+def test_serve_reaches_storage_as_the_jobs_do(name: str) -> None:
+    def added(component: str | None) -> tuple[list[Any], list[Any], list[Any]]:
+        manifests = build_with("serve", *([component] if component else []))
+        [deployment] = [each for each in manifests if each["kind"] == "Deployment"]
+        pod = deployment["spec"]["template"]["spec"]
+        job = cronjob(manifests, "prune")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        [serve] = [each for each in pod["containers"] if each["name"] == "opskit"]
+        [container] = job["containers"]
+        return (
+            [each for each in container["env"] if each not in serve["env"]],
+            [each for each in container["volumeMounts"] if each not in serve["volumeMounts"]],
+            [each for each in job["volumes"] if each not in pod["volumes"]],
+        )
+
+    assert added(name) == added(None)
+
+
 def test_nothing_goes_through_a_shell() -> None:
     for name, pod in pod_specs():
         for container in containers(pod):
