@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.archive import unpacked
 from sandbox.kustomize import build_with, kubectl
 from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.cluster.conftest import Namespace
+from tests.cluster.test_discovery import Registries
 from tests.repository.test_runbooks import RUNBOOKS
 from tests.unit.command_line import PROJECT, environment
 
@@ -52,10 +55,8 @@ def blocks(page: str, language: str = "sh") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("path", KUBECTL_PAGES, ids=lambda path: path.stem)
-def test_every_kubectl_line_runs(path: Path, namespace: Namespace, shell: Shell, tmp_path: Path) -> None:
-    namespace.apply(build_with())
-    pod = {"containers": [{"name": "x", "image": "x:1"}]}
+def add_deployment(namespace: Namespace) -> None:
+    """Be the operator, which makes a registry's Deployment."""
     labels = {"app": "distance-prediction"}
     deployment = {
         "apiVersion": "apps/v1",
@@ -64,10 +65,16 @@ def test_every_kubectl_line_runs(path: Path, namespace: Namespace, shell: Shell,
         "spec": {
             "replicas": 0,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x:1"}]}},
         },
     }
     namespace.kubectl("create", "-f-", stdin=yaml.safe_dump(deployment))
+
+
+@pytest.mark.parametrize("path", KUBECTL_PAGES, ids=lambda path: path.stem)
+def test_every_kubectl_line_runs(path: Path, namespace: Namespace, shell: Shell, tmp_path: Path) -> None:
+    namespace.apply(build_with())
+    add_deployment(namespace)
     registry = {"apiVersion": "modelregistry.opendatahub.io/v1beta1", "kind": "ModelRegistry"}
     (tmp_path / "modelregistry.yaml").write_text(yaml.safe_dump(registry | {"metadata": {"name": "a"}, "spec": {}}))
     lines = [line for block in blocks(path.stem) for line in block.splitlines()]
@@ -129,6 +136,58 @@ def test_lost_database_is_restored_as_the_page_tells(
     done = shell(exports + restore, **restorable)
     assert done.returncode == 0, done.stderr
     assert models(mysql, database) == before
+
+
+def test_lost_namespace_is_rebuilt_as_the_page_tells(
+    mysql: Server, database: str, restorable: dict[str, str], namespace: Namespace, shell: Shell, tmp_path: Path
+) -> None:
+    registries = Registries(namespace)
+    registries.secret("db", database_password=mysql.password)
+    address = {"host": mysql.host, "port": mysql.port, "username": mysql.user, "database": database}
+    reference = {"name": "db", "key": "database-password"}
+    registries.add("distance-prediction", mysql=address | {"passwordSecret": reference})
+    config = {"storage": {"url": f"file://{tmp_path}/backups"}, "discover": {"namespace": namespace.name}}
+    (tmp_path / "opskit.yaml").write_text(yaml.safe_dump(config))
+    variables = {
+        "OPSKIT_CONFIG": restorable["OPSKIT_CONFIG"],
+        "KUBECONFIG": str(namespace.cluster.kubeconfig),
+    }
+    assert shell("opskit backup create", **variables).returncode == 0
+    before = models(mysql, database)
+
+    # There is no controller that ends a namespace: everything in it goes, and the database with it.
+    namespace.kubectl("delete", "modelregistries.modelregistry.opendatahub.io,secrets", "--all")
+    mysql.execute(f"DROP DATABASE `{database}`")
+
+    exports, _, restore, restart, _, rebuild = blocks("restore-registry")
+    exports += f"export NAMESPACE={namespace.name}\n"
+    resource, apply = rebuild.splitlines()
+    done = shell(exports + resource, **variables)
+    assert done.returncode == 0, done.stderr
+    needed = re.findall(r"^# needs Secret (\S+)$", (tmp_path / "modelregistry.yaml").read_text(), re.MULTILINE)
+    assert needed == ["db"]
+    registries.secret(needed[0], database_password=mysql.password)
+    add_deployment(namespace)
+    done = shell(exports + apply + "\n" + restore + restart, **variables)
+    assert done.returncode == 0, done.stderr
+    assert models(mysql, database) == before
+    spec = namespace.get("modelregistries.modelregistry.opendatahub.io", "distance-prediction")["spec"]
+    assert spec["mysql"] == address | {"passwordSecret": reference}
+
+
+def test_registry_is_looked_at_without_opskit_as_the_page_tells(
+    mysql: Server, database: str, restorable: dict[str, str], shell: Shell, tmp_path: Path
+) -> None:
+    assert shell("opskit backup create", **restorable).returncode == 0
+    [manifest] = (tmp_path / "backups" / "distance-prediction").glob("*/manifest.json")
+    packages = unpacked("restore-programs", ["zstd", "jq"])
+    program = tmp_path / "bin" / "zstd"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(packages.command(packages.root / "usr/bin/zstd"))} "$@"\n')
+    program.chmod(0o755)
+    exports, look, count = blocks("restore-without-opskit")
+    done = shell(f"{exports}export FOLDER={manifest.parent}\n{look}{count}", **restorable)
+    assert done.returncode == 0, done.stderr
+    assert f"{models(mysql, database)} Context" in done.stdout.splitlines()
 
 
 def test_registry_moves_as_the_page_tells(
