@@ -7,6 +7,7 @@ cache. etcd is the archive's.
 
 import functools
 import http.client
+import json
 import os
 import secrets
 import shutil
@@ -60,17 +61,34 @@ def _build(folder: Path) -> None:
         raise UnavailableSandboxError(f"kube-apiserver cannot be built: {done.stderr[-1500:]}")
 
 
+@dataclass(frozen=True)
+class Programs:
+    """The servers of a control plane, and where they are from."""
+
+    etcd: list[str]
+    api_server: str
+    controllers: str
+    source: str
+
+
 @functools.cache
-def _programs() -> tuple[Path, list[str], str]:
-    """Return the folder of the servers, how to run etcd, and where both are from."""
+def _programs() -> Programs:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets:
-        return Path(assets), [str(Path(assets) / "etcd")], assets
+        folder = Path(assets)
+        # The archives of envtest have no controllers, without which no CronJob makes a Job.
+        beside = folder if (folder / "kube-controller-manager").exists() else build()
+        return Programs(
+            [str(folder / "etcd")], str(folder / "kube-apiserver"), str(beside / "kube-controller-manager"), assets
+        )
     found = unpacked("etcd-sid", ["etcd-server"], suite="sid")
     program = found.file("usr/bin/etcd")
     if program is None:
         raise UnavailableSandboxError(f"the package archive gave no etcd: {found.root}")
-    return build(), found.command(program), "the cache"
+    folder = build()
+    return Programs(
+        found.command(program), str(folder / "kube-apiserver"), str(folder / "kube-controller-manager"), "the cache"
+    )
 
 
 @dataclass(frozen=True)
@@ -78,8 +96,13 @@ class Cluster:
     """An API server, and the kubeconfig of its administrator."""
 
     kubeconfig: Path
-    version: str
     source: str
+
+    @property
+    def version(self) -> str:
+        """Ask the server for its version, such as `v1.34.4`."""
+        version: str = json.loads(self.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+        return version
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl as the administrator and return what it says."""
@@ -108,22 +131,22 @@ def cluster() -> Iterator[Cluster]:
     """Start etcd, an API server and the controllers of jobs, or use the cluster that is named."""
     given = os.environ.get("OPSKIT_TEST_KUBECONFIG")
     if given:
-        yield Cluster(Path(given), "as it is", given)
+        yield Cluster(Path(given), given)
         return
-    programs, etcd, source = _programs()
+    programs = _programs()
     with scratch("kubernetes") as place:
-        store = Service(place, lambda port: [*etcd, *_etcd_options(place, port)], answers)
+        store = Service(place, lambda port: [*programs.etcd, *_etcd_options(place, port)], answers)
         token = secrets.token_hex(16)
         _write_credentials(place.folder, token)
         server = Service(
             place,
-            lambda port: [str(programs / "kube-apiserver"), *_server_options(place.folder, port, store.port)],
+            lambda port: [programs.api_server, *_server_options(place.folder, port, store.port)],
             lambda port: _ready(port, token),
         )
         kubeconfig = _write_kubeconfig(place.folder, server.port, token)
         place.start(
             [
-                str(programs / "kube-controller-manager"),
+                programs.controllers,
                 f"--kubeconfig={kubeconfig}",
                 f"--controllers={CONTROLLERS}",
                 f"--service-account-private-key-file={place.folder / 'accounts.key'}",
@@ -135,7 +158,7 @@ def cluster() -> Iterator[Cluster]:
             ],
             log="controllers.log",
         )
-        yield Cluster(kubeconfig, VERSION, source)
+        yield Cluster(kubeconfig, programs.source)
 
 
 def _etcd_options(place: Scratch, port: int) -> list[str]:
