@@ -15,15 +15,24 @@ from opskit.cluster import status as standing
 from opskit.cluster.objects import Values
 from opskit.errors import UsageError
 from opskit.jobs import JOBS
-from opskit.kubernetes_api import connect
+from opskit.kubernetes_api import KubernetesApi, connect
+from opskit.registry.platform import registries_namespace
 
 logger = logging.getLogger(__name__)
 NAMESPACE = "rhoai-model-registries"
 
 _namespace = click.option(
-    "-n", "--namespace", default=NAMESPACE, metavar="NAME", help=f"Namespace of the registries [{NAMESPACE}]."
+    "-n",
+    "--namespace",
+    metavar="NAME",
+    help=f"Namespace of the registries [the one that the platform names, else {NAMESPACE}].",
 )
 _context = click.option("--context", metavar="NAME", help="Context of the kubeconfig [the current one].")
+
+
+def _reach(context: str | None, namespace: str | None) -> tuple[KubernetesApi, str]:
+    api = connect(context)
+    return api, namespace or registries_namespace(api) or NAMESPACE
 
 
 @click.group(cls=Group)
@@ -52,7 +61,7 @@ def install(
     runbooks: str | None,
     dry_run: bool,
     apply: bool,
-    namespace: str,
+    namespace: str | None,
     context: str | None,
 ) -> None:
     """Apply every job as a CronJob, for all registries of the namespace; backups go to --storage-url.
@@ -65,7 +74,7 @@ def install(
         raise UsageError("say where backups go", hint="--storage-url s3://bucket/prefix")
     if "@" not in image and ":" not in image.rpartition("/")[2]:
         raise UsageError(f"the image {image} has no tag", hint="a tag or a digest: what runs must be known")
-    api = connect(context)
+    api, namespace = _reach(context, namespace)
     registries = installation.referred(api, namespace)
     values = Values(
         namespace=namespace,
@@ -104,7 +113,7 @@ def run(
     *,
     backup_id: str | None,
     no_follow: bool,
-    namespace: str,
+    namespace: str | None,
     context: str | None,
 ) -> None:
     """Make a Job from the CronJob of JOB, show its log, and exit with its code.
@@ -113,7 +122,7 @@ def run(
     """
     if (job == "restore") != (backup_id is not None):
         raise UsageError("restore, and no other job, wants --backup BACKUP")
-    api = connect(context)
+    api, namespace = _reach(context, namespace)
     made = running.start(api, namespace, job, [*([backup_id] if backup_id else []), *arguments])
     name = made["metadata"]["name"]
     logger.info("Job %s in %s; it goes on when this command is interrupted", name, namespace)
@@ -133,10 +142,11 @@ def run(
 @_namespace
 @_context
 @pass_invocation
-def status(invocation: Invocation, namespace: str, context: str | None) -> None:
+def status(invocation: Invocation, namespace: str | None, context: str | None) -> None:
     """Show the last run, the last success and the next run of every job; exit 1 where one needs a look."""
     now = datetime.now(UTC)
-    found = standing.status(connect(context), namespace, now)
+    api, namespace = _reach(context, namespace)
+    found = standing.status(api, namespace, now)
 
     def moment(then: datetime | None) -> str:
         return human_age(then, now) if then else "never"
@@ -170,9 +180,10 @@ def status(invocation: Invocation, namespace: str, context: str | None) -> None:
 @_namespace
 @_context
 @pass_invocation
-def uninstall(invocation: Invocation, *, apply: bool, namespace: str, context: str | None) -> None:
+def uninstall(invocation: Invocation, *, apply: bool, namespace: str | None, context: str | None) -> None:
     """List what `cluster install` has made, and delete it with --apply; backups and Secrets stay."""
-    found = installation.uninstall(connect(context), namespace, dry_run=not apply)
+    api, namespace = _reach(context, namespace)
+    found = installation.uninstall(api, namespace, dry_run=not apply)
     invocation.show(
         {"deleted": apply, "namespace": namespace, "objects": found},
         *found,

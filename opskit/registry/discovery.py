@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 GROUP: Final = "modelregistry.opendatahub.io"
 # RHOAI up to 2.21 serves v1alpha1 only; the fields of the database are the same.
 VERSIONS: Final = ("v1beta1", "v1alpha1")
+_CLIENT_CERTIFICATE: Final = ("sslCertificateSecret", "sslKeySecret")
 _PROXY_TOKEN: Final = Path("/var/run/secrets/opskit/token")
 _GRANT = "add its name to the Role opskit-discovery: `opskit cluster install` does"
 
@@ -132,6 +133,11 @@ def names_referred_to(mysql: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return sorted(set(secrets)), sorted(set(maps))
 
 
+def names_read(mysql: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return those of `names_referred_to` whose values opskit reads: nobody need grant it the client's key."""
+    return names_referred_to({key: value for key, value in mysql.items() if key not in _CLIENT_CERTIFICATE})
+
+
 def _read(api: KubernetesApi, settings: Discover, resource: Resource, spec: Mapping[str, Any], folder: Path) -> Found:
     name, mysql = resource["metadata"]["name"], spec["mysql"]
     secrets, config_maps = names_referred_to(mysql)
@@ -181,7 +187,7 @@ def _qualified(host: str, namespace: str) -> str:
 
 def _tls(api: KubernetesApi, namespace: str, name: str, mysql: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return how the server's certificate is verified: as strictly as the registry does it, and by its CA."""
-    if "sslCertificateSecret" in mysql:
+    if not mysql.keys().isdisjoint(_CLIENT_CERTIFICATE):
         logger.warning("%s: its client certificate is not used: a server that demands one refuses opskit", name)
     ca = _certificates(api, namespace, mysql)
     if not ca:

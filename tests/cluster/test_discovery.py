@@ -5,16 +5,18 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from opskit.cluster.install import referred
 from opskit.errors import DeniedError
 from opskit.kubernetes_api import KubernetesApi, connect
 from opskit.registry.discovery import GROUP, Discovery, Found, discover, resources
+from opskit.registry.platform import registries_namespace
 from opskit.settings.endpoints import Deployment
 from opskit.settings.model import Discover
 from sandbox.cluster import Cluster
@@ -143,6 +145,22 @@ def test_every_certificate_of_a_bundle_is_trusted(registries: Registries, look: 
     assert ca_file.read_text().split() == ["one", "two"]
 
 
+def test_client_s_certificate_is_kept_by_name_and_neither_read_nor_granted(
+    api: KubernetesApi, registries: Registries, look: Callable[[], Discovery], caplog: pytest.LogCaptureFixture
+) -> None:
+    registries.secret("db", database_password=PASSWORD)
+    client = {
+        "sslCertificateSecret": {"name": "client", "key": "tls.crt"},
+        "sslKeySecret": {"name": "client-key", "key": "tls.key"},
+    }
+    registries.add("a", mysql=mysql(**client))
+    with caplog.at_level(logging.WARNING):
+        found = only(look())
+    assert found.secrets == ("client", "client-key", "db")
+    assert "a: its client certificate is not used" in caplog.text
+    assert referred(api, registries.namespace.name).secrets == ("db",)
+
+
 def test_operator_s_defaults_are_merged_over_the_spec(registries: Registries, look: Callable[[], Discovery]) -> None:
     registries.secret("db", database_password=PASSWORD)
     defaults = json.dumps({"mysql": {"port": 3310}, "oauthProxy": {"domain": "apps.example.com", "image": None}})
@@ -243,6 +261,43 @@ def test_cluster_that_serves_v1alpha1_only_is_read_all_the_same(
     finally:
         serve(beta=True)
     assert (found["apiVersion"], found["spec"]["mysql"]["host"]) == (f"{GROUP}/v1alpha1", "mysql")
+
+
+# Where registries are
+
+
+@pytest.fixture
+def no_singleton(cluster: Cluster) -> Iterator[None]:
+    """The platform's resources belong to the whole cluster: none is there before, and none is left."""
+    components = "components.platform.opendatahub.io"
+    kinds = f"datascienceclusters.datasciencecluster.opendatahub.io,aihubs.{components},modelregistries.{components}"
+    for when in ("before", "after"):
+        cluster.kubectl("delete", kinds, "--all")
+        if when == "before":
+            yield
+
+
+COMPONENTS = "components.platform.opendatahub.io/v1alpha1"
+IN_CLUSTER = {"components": {"modelregistry": {"registriesNamespace": "registries"}}}
+
+
+@pytest.mark.usefixtures("no_singleton")
+@pytest.mark.parametrize(
+    ("version", "kind", "fields"),
+    [
+        ("datasciencecluster.opendatahub.io/v1", "DataScienceCluster", {"status": IN_CLUSTER}),
+        ("datasciencecluster.opendatahub.io/v1", "DataScienceCluster", {"spec": IN_CLUSTER}),
+        (COMPONENTS, "ModelRegistry", {"spec": {"registriesNamespace": "registries"}}),
+        (COMPONENTS, "AIHub", {"spec": {"instancesNamespace": "registries"}}),
+    ],
+)
+def test_platform_tells_where_registries_are(
+    version: str, kind: str, fields: dict[str, Any], api: KubernetesApi, cluster: Cluster
+) -> None:
+    assert registries_namespace(api) is None
+    resource = {"apiVersion": version, "kind": kind, "metadata": {"name": "default"}} | fields
+    cluster.kubectl("create", "-f-", stdin=json.dumps(resource))
+    assert registries_namespace(api) == "registries"
 
 
 # The whole way
