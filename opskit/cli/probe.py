@@ -14,7 +14,7 @@ from opskit.cli.output import as_json, write
 from opskit.cli.parameters import DurationType
 from opskit.probe import render
 from opskit.probe.result import LAYERS, CheckResult, State, gravest
-from opskit.probe.runner import run_checks
+from opskit.probe.runner import Check, run_checks
 
 Format = Literal["text", "json", "nagios", "prometheus"]
 FORMATS: tuple[Format, ...] = ("text", "json", "nagios", "prometheus")
@@ -65,24 +65,48 @@ def probe(
 
     Every layer is looked at side by side with the others, and has failed if it does not answer in time
     (probe.deadline). Exit code 1 means critical or unknown; with --format nagios it is 0 to 3, whatever happens.
+    With --watch it goes on whatever it finds; after Ctrl-C the exit code is that of the last look.
     """
     settings = invocation.settings
+    if form == "json" or (form == "text" and invocation.json):
+        form, invocation.json = "json", True
     checks = planned_checks(settings, invocation.registries, only, write=writing)
     deadline = settings.probe.deadline.total_seconds()
-    while watch is not None:
-        heading = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n" if form == "text" else ""
-        write(heading + rendered(run_checks(checks, deadline), form))
-        time.sleep(watch.total_seconds())
-    results = run_checks(checks, deadline)
-    if form in ("text", "json"):
-        invocation.json = invocation.json or form == "json"
-        invocation.show(render.document(results), render.text(results))
+    if watch is None:
+        results = run_checks(checks, deadline)
+        show(invocation, results, form)
     else:
-        write(rendered(results, form))
+        results = watched(checks, deadline, form, watch.total_seconds())
     if form == "nagios":
         invocation.codes.append(render.NAGIOS_CODES[gravest(result.state for result in results)])
     elif any(result.state.gravity >= State(fail_on).gravity for result in results):
         invocation.found_problems()
+
+
+def watched(checks: Sequence[Check], deadline: float, form: Format, pause: float) -> list[CheckResult]:
+    """Look again and again, show each look, and return the last one once Ctrl-C comes.
+
+    That is how a watch is meant to end, as ping's is: it is an interruption only before the first look has ended.
+    """
+    results: list[CheckResult] = []
+    try:
+        while True:
+            results = run_checks(checks, deadline)
+            heading = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n" if form == "text" else ""
+            write(heading + rendered(results, form))
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        if not results:
+            raise
+    return results
+
+
+def show(invocation: Invocation, results: Sequence[CheckResult], form: Format) -> None:
+    """Show one look: as the one JSON document of the command, or as text."""
+    if form == "json":
+        invocation.show(render.document(results))
+    else:
+        write(rendered(results, form))
 
 
 def rendered(results: Sequence[CheckResult], form: Format) -> str:

@@ -1,9 +1,11 @@
 """`opskit probe` as a process: formats, exit codes, what it imports and what it costs."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -125,14 +127,55 @@ def test_nagios_is_unknown_when_it_is_terminated(config: Path, breakable: OwnSer
         breakable.resume()
 
 
-def test_watch_looks_again_until_it_is_interrupted(config: Path) -> None:
-    command = opskit_command("probe", "--config", str(config), "--only", "mysql", "--watch", "1s")
+@contextlib.contextmanager
+def watching(config: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A probe that looks every second, once its first lines have been read."""
+    command = opskit_command("probe", "--config", str(config), "--only", "mysql", "--watch", "1s", *arguments)
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as process:
-        assert process.stdout is not None
-        seen = [process.stdout.readline() for _ in range(4)]
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines(process: "subprocess.Popen[str]", number: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline() for _ in range(number)]
+
+
+def test_watch_looks_again_until_it_is_interrupted(config: Path) -> None:
+    with watching(config) as process:
+        seen = lines(process, 4)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(60) == 0
     assert [" UTC" in line for line in seen] == [True, False, True, False]
+
+
+def test_watch_goes_on_after_a_failure_and_ends_with_the_code_of_the_last_look(
+    config: Path, breakable: OwnServer
+) -> None:
+    with watching(config) as process:
+        assert "ok" in lines(process, 2)[1]
+        breakable.stop()
+        try:
+            while "critical" not in (seen := lines(process, 1)[0]):
+                assert seen
+            lines(process, 4)  # its advice, and the beginning of one more look
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 1
+        finally:
+            breakable.start()
+
+
+def test_watch_ends_with_143_when_it_is_terminated(config: Path) -> None:
+    with watching(config, "--json") as process:
+        documents = json.JSONDecoder()
+        text = ""
+        while not text.endswith("\n}\n"):
+            text += lines(process, 1)[0]
+        assert documents.raw_decode(text)[0]["state"] == "ok"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
 
 
 def test_password_is_nowhere_in_the_output(tmp_path: Path, registry: Database) -> None:
