@@ -86,11 +86,12 @@ def rehearsed(age: int, verdict: str = "passed", *, of: int | None = None) -> Re
     moment = NOW.replace(hour=4, minute=43) - age * DAY
     night = NOW - (age if of is None else of) * DAY
     problems = ("table Artifact: 41,000 rows instead of 41,007",) if verdict == "failed" else ()
-    return Rehearsal(f"{night:%Y%m%d}T021700Z-3f9a1c", moment, verdict, 95.0, problems)
+    return Rehearsal(f"{night:%Y%m%d}T021700Z-3f9a1c", moment, verdict, 95.0, problems, 41_007)
 
 
 def report_at(age: int, missing: int = 0) -> ArtifactReport:
-    return ArtifactReport(NOW.replace(hour=5, minute=24) - age * DAY, {"present": 1204 - missing, "missing": missing})
+    begun = NOW.replace(hour=5, minute=24) - age * DAY
+    return ArtifactReport(begun, {"present": 1204 - missing, "missing": missing}, seconds=31.0)
 
 
 def healthy() -> Observation:
@@ -142,6 +143,7 @@ def healthy() -> Observation:
                 daily_backups(range(40), rehearsals=rehearsals),
                 rehearsals,
                 tuple(report_at(age) for age in range(30)),
+                well={"probe": NOW, "freshness": NOW},
             ),
         ),
         tuple(
@@ -195,6 +197,7 @@ def broken() -> Observation:
                 ),
                 rehearsals,
                 (report_at(0, missing=3), *(report_at(age) for age in range(1, 20))),
+                well={"probe": NOW - DAY},
             ),
         ),
         (

@@ -34,6 +34,7 @@ class Rehearsal:
     verdict: str
     seconds: float | None = None
     problems: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class ArtifactReport:
     changed: int = 0
     layout_failures: int = 0
     readable: bool = True
+    seconds: float | None = None
+
+    @property
+    def artifacts(self) -> int:
+        """How many were looked at."""
+        return sum(self.verdicts.values())
 
     @property
     def gone(self) -> int:
@@ -68,13 +75,14 @@ def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
     for finished, backup_id, key in sorted(found, reverse=True):
         document = _read(storage, key)
         verdict = document.get("verdict")
-        started = _moment(document.get("started"))
+        rows = document.get("rows")
         yield Rehearsal(
             backup_id=backup_id,
             finished=finished,
             verdict=verdict if verdict in ("passed", "failed") else "unreadable",
-            seconds=(finished - started).total_seconds() if started else None,
+            seconds=_seconds(_moment(document.get("started")), finished),
             problems=tuple(str(each) for each in _items(document.get("problems"))),
+            rows=rows if _is_count(rows) else None,
         )
 
 
@@ -86,9 +94,11 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
         document = _read(storage, stored.key)
         verdicts = document.get("verdicts")
         changed, layout_failures = document.get("changed", 0), document.get("layout_failures", 0)
+        # The name is the moment of the beginning: what is known is as old as that.
         finished = _stamp(stored.key.removeprefix(folder)) or stored.modified
+        seconds = _seconds(finished, _moment(document.get("finished")))
         if isinstance(verdicts, dict) and all(map(_is_count, (*verdicts.values(), changed, layout_failures))):
-            yield ArtifactReport(finished, verdicts, changed, layout_failures)
+            yield ArtifactReport(finished, verdicts, changed, layout_failures, seconds=seconds)
         else:
             yield ArtifactReport(finished, readable=False)
 
@@ -115,6 +125,11 @@ def _moment(value: object) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else None
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    """Return how long something took, None where that is not known, or cannot be."""
+    return (end - begin).total_seconds() if begin and end and begin <= end else None
 
 
 def _is_count(value: object) -> bool:

@@ -1,7 +1,7 @@
 """Metrics for Prometheus, all of one observation; docs/metrics.md lists them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,6 +12,7 @@ from opskit import __version__
 from opskit.backup.catalog import STATES
 from opskit.probe import render
 from opskit.serve.observation import Observation
+from opskit.serve.records import JobRecord, job_records
 
 Family = GaugeMetricFamily | CounterMetricFamily
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -93,41 +94,43 @@ def _artifacts(observation: Observation) -> Iterator[Family]:
 
 
 def _jobs(observation: Observation) -> Iterator[Family]:
-    """Yield what storage proves of jobs, wherever they ran."""
-    success = GaugeMetricFamily(
-        "opskit_job_last_success_timestamp_seconds",
-        "When a job last succeeded for a registry, by what it left in storage.",
-        labels=["registry", "job"],
-    )
-    attempt = GaugeMetricFamily(
-        "opskit_job_last_attempt_timestamp_seconds",
-        "When a job was last tried for a registry, by what it left in storage.",
-        labels=["registry", "job"],
-    )
-    duration = GaugeMetricFamily(
-        "opskit_job_duration_seconds",
-        "How long the last run of a job took that left its duration in storage.",
-        labels=["registry", "job"],
-    )
-    for registry in observation.registries:
-        name = registry.name
-        for backup in registry.complete_backups[:1]:
-            if backup.manifest is not None:
-                success.add_metric([name, "backup"], backup.manifest.finished.timestamp())
-                spent = backup.manifest.finished - backup.manifest.snapshot.time
-                duration.add_metric([name, "backup"], spent.total_seconds())
-        for backup in registry.backups[:1]:
-            attempt.add_metric([name, "backup"], backup.modified.timestamp())
-        for rehearsal in registry.rehearsals[:1]:
-            attempt.add_metric([name, "rehearse"], rehearsal.finished.timestamp())
-            if rehearsal.seconds is not None:
-                duration.add_metric([name, "rehearse"], rehearsal.seconds)
-        for rehearsal in [each for each in registry.rehearsals if each.verdict == "passed"][:1]:
-            success.add_metric([name, "rehearse"], rehearsal.finished.timestamp())
-        for report in registry.artifact_reports[:1]:
-            attempt.add_metric([name, "verify-artifacts"], report.finished.timestamp())
-            success.add_metric([name, "verify-artifacts"], report.finished.timestamp())
-    yield from (success, attempt, duration)
+    """Yield what is known of jobs, wherever they ran."""
+    records = [(each.name, record) for each in observation.registries for record in job_records(each, observation)]
+    wanted: list[tuple[str, str, Callable[[JobRecord], float | None]]] = [
+        (
+            "opskit_job_last_attempt_timestamp_seconds",
+            "When a job was last tried for a registry.",
+            lambda record: _epoch(record.last_attempt),
+        ),
+        (
+            "opskit_job_last_success_timestamp_seconds",
+            "When a job last succeeded for a registry.",
+            lambda record: _epoch(record.last_success),
+        ),
+        ("opskit_job_duration_seconds", "How long the last run of a job took.", lambda record: record.seconds),
+        (
+            "opskit_job_rows",
+            "Rows that the last run of a job saved or restored, and artifacts that it looked at.",
+            lambda record: record.rows,
+        ),
+        (
+            "opskit_job_bytes",
+            "Stored bytes of the backup that the last run of a job wrote or restored.",
+            lambda record: record.stored_bytes,
+        ),
+    ]
+    for name, explanation, value in wanted:
+        known = [((registry, record.job), value(record)) for registry, record in records]
+        yield _gauge(
+            name,
+            explanation,
+            ["registry", "job"],
+            [(labels, number) for labels, number in known if number is not None],
+        )
+
+
+def _epoch(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _runs(observation: Observation) -> Iterator[Family]:

@@ -4,24 +4,38 @@ Metrics, status page and API are views of one `Observation`. What it says of bac
 that it survives restarts, and a lost cluster.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from opskit.backup.catalog import Backup, list_backups
 from opskit.checks import planned_checks
 from opskit.errors import OpskitError
+from opskit.jobs import job
 from opskit.probe.evidence import ArtifactReport, Rehearsal, newest_artifact_reports, newest_rehearsals
 from opskit.probe.result import LAYERS, CheckResult, State, gravest
 from opskit.probe.runner import run_checks
 from opskit.redaction import mask
 from opskit.serve.runs import Run
 from opskit.settings import Registry, Settings
+from opskit.storage import Storage
 from opskit.wiring import configured_storage
+
+logger = logging.getLogger(__name__)
 
 # What is shown of the past.
 HISTORY = timedelta(days=30)
+# Storage is read for so long at most: the manifests of some thousand backups.
+STORAGE_SECONDS: Final = 60.0
+
+# The jobs that look and leave nothing in storage, and the layers that each looks at.
+LOOKS: Final[Mapping[str, tuple[str, ...]]] = {
+    name: tuple(job(name).arguments[-1].split(",")) for name in ("probe", "freshness")
+}
 
 Trace = TypeVar("Trace", Rehearsal, ArtifactReport)
 
@@ -30,7 +44,8 @@ Trace = TypeVar("Trace", Rehearsal, ArtifactReport)
 class RegistryObservation:
     """One registry: its layers, and the newest first of what storage holds of it.
 
-    `problem` says why storage could not be read, which is another thing than that it holds nothing.
+    `problem` says why storage could not be read, which is another thing than that it holds nothing. `well` says when
+    this process last found the layers of a job as they should be.
     """
 
     name: str
@@ -39,6 +54,7 @@ class RegistryObservation:
     rehearsals: tuple[Rehearsal, ...] = ()
     artifact_reports: tuple[ArtifactReport, ...] = ()
     problem: str | None = None
+    well: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
@@ -71,30 +87,75 @@ class Observation:
         return gravest(registry.state for registry in self.registries)
 
 
-def observe(settings: Settings, registries: Sequence[Registry], runs: Sequence[Run] = ()) -> Observation:
-    """Look at every layer and at the storage; what cannot be read is part of what is returned."""
+def observe(
+    settings: Settings,
+    registries: Sequence[Registry],
+    runs: Sequence[Run] = (),
+    former: Observation | None = None,
+    *,
+    storage_seconds: float = STORAGE_SECONDS,
+) -> Observation:
+    """Look at every layer and at the storage; what cannot be read, or not in time, is part of what is returned.
+
+    `former` is what this process observed before, if it did.
+    """
     results = run_checks(planned_checks(settings, registries, LAYERS), settings.probe.deadline.total_seconds())
+    moment = datetime.now(UTC)
+    known = {each.name: each for each in former.registries} if former else {}
+    looked = []
+    for registry in registries:
+        name = registry.name
+        checks = tuple(each for each in results if each.registry == name)
+        before = known[name].well if name in known else {}
+        looked.append(RegistryObservation(name, checks, well={**before, **dict.fromkeys(_well(checks), moment)}))
     return Observation(
-        moment=datetime.now(UTC),
+        moment=moment,
         storage_url=settings.storage.url,
-        registries=tuple(
-            _observed(settings, registry.name, tuple(each for each in results if each.registry == registry.name))
-            for registry in registries
-        ),
+        registries=tuple(_with_stored(settings, looked, storage_seconds)),
         runs=tuple(runs),
         backup_max_age=settings.probe.backup_max_age,
     )
 
 
-def _observed(settings: Settings, name: str, checks: tuple[CheckResult, ...]) -> RegistryObservation:
+def _well(checks: Iterable[CheckResult]) -> list[str]:
+    """Return the jobs that would succeed now: none of their layers is critical or unknown."""
+    bad = {check.layer for check in checks if check.state.gravity >= State.UNKNOWN.gravity}
+    return [name for name, layers in LOOKS.items() if bad.isdisjoint(layers)]
+
+
+def _with_stored(
+    settings: Settings, looked: Sequence[RegistryObservation], seconds: float
+) -> list[RegistryObservation]:
+    """Add what storage holds of each registry; threads read, for no timeout of a library bounds the whole."""
     try:
         storage = configured_storage(settings)
-        backups = tuple(reversed(list_backups(storage, name)))
-        rehearsals = _recent(newest_rehearsals(storage, name))
-        reports = _recent(newest_artifact_reports(storage, name))
     except OpskitError as error:
-        return RegistryObservation(name, checks, problem=mask(error.message))
-    return RegistryObservation(name, checks, backups, rehearsals, reports)
+        return [replace(each, problem=mask(error.message)) for each in looked]
+    found = [replace(each, problem=f"the storage has not answered within {seconds:g} s") for each in looked]
+
+    def read(number: int) -> None:
+        found[number] = _read(storage, looked[number])
+
+    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(len(looked))]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return list(found)
+
+
+def _read(storage: Storage, registry: RegistryObservation) -> RegistryObservation:
+    try:
+        backups = tuple(reversed(list_backups(storage, registry.name)))
+        rehearsals = _recent(newest_rehearsals(storage, registry.name))
+        reports = _recent(newest_artifact_reports(storage, registry.name))
+    except OpskitError as error:
+        return replace(registry, problem=mask(error.message))
+    except Exception as error:
+        logger.exception("%s: reading the storage ended with a bug", registry.name)
+        return replace(registry, problem=f"a bug in opskit: {type(error).__name__}")
+    return replace(registry, backups=backups, rehearsals=rehearsals, artifact_reports=reports)
 
 
 def _recent(found: Iterable[Trace]) -> tuple[Trace, ...]:

@@ -32,7 +32,7 @@ def serve(settings: Settings, registries: Sequence[Registry], options: Sequence[
     log = RunLog()
 
     def look() -> Observation:
-        return observe(settings, registries, log.runs)
+        return observe(settings, registries, log.runs, observer.newest)
 
     def after(run: Run) -> None:
         observer.wake()

@@ -161,15 +161,20 @@ def test_observer_exposes_what_storage_and_layers_tell(backed_up: Path) -> None:
         _, schema = running.get("/api/status.schema.json")
         assert running.get("/healthz") == (200, "ok\n")
     found = samples(metrics)
+    told: dict[str, Any] = json.loads(document)
     assert status == 200
     registry = ("registry", NAME)
     assert found["opskit_probe_state", (("layer", "mysql"), registry, ("state", "ok"))] == 1
     assert found["opskit_backups", (registry, ("state", "complete"))] == 1
     assert found["opskit_rehearsal_passed", (registry,)] == 1
-    assert found["opskit_job_last_success_timestamp_seconds", (("job", "backup"), registry)] > 1e9
+    for job in ("backup", "rehearse", "probe"):
+        for metric in ("last_success_timestamp_seconds", "last_attempt_timestamp_seconds", "duration_seconds"):
+            assert found[f"opskit_job_{metric}", (("job", job), registry)] > 0
+    for job in ("backup", "rehearse"):
+        assert found["opskit_job_rows", (("job", job), registry)] == told["registries"][0]["newest_backup"]["rows"]
+        assert found["opskit_job_bytes", (("job", job), registry)] > 0
     assert not any(name == "opskit_job_next_run_timestamp_seconds" for name, _ in found)
     assert "Could we restore?" in page
-    told: dict[str, Any] = json.loads(document)
     jsonschema.validate(told, json.loads(schema))
     assert told["registries"][0]["newest_backup"]["rows"] > 0
 
