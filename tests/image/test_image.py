@@ -206,7 +206,7 @@ def test_serve_answers_from_the_arguments_of_its_deployment(surroundings: Surrou
     serve = free.container(pod, container)
     process = place.start(serve.argv, environment=serve.environment, log="serve.log")
     served = "serving on "
-    process.until(lambda: served in process.log.read_text())
+    process.until(lambda: served in process.log.read_text(), timeout=240)
     address = process.log.read_text().partition(served)[2].split()[0]
 
     def get(path: str) -> tuple[int, str]:
@@ -218,7 +218,7 @@ def test_serve_answers_from_the_arguments_of_its_deployment(surroundings: Surrou
                 return error.code, error.read().decode()
 
     assert get("/healthz") == (200, "ok\n")
-    eventually(lambda: get("/readyz")[0] == 200, "it has looked at everything once")
+    eventually(lambda: get("/readyz")[0] == 200, "it has looked at everything once", seconds=240)
     metrics = get("/metrics")[1]
     assert 'opskit_backups{registry="model-registry",state="complete"} 1.0' in metrics
     # It only observes: the CronJobs run the jobs.
