@@ -82,7 +82,7 @@ def install(
         storage={"url": invocation.storage_url} | ({"endpoint_url": endpoint_url} if endpoint_url else {}),
         secrets=registries.secrets,
         config_maps=registries.config_maps,
-        deployments=registries.registries,
+        registries=registries.registries,
         runbooks=runbooks,
         restore_user=restore_user,
     )

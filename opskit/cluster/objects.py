@@ -24,14 +24,14 @@ _ARGO_CD: Final = ("argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-i
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What differs from cluster to cluster; `secrets`, `config_maps` and `deployments` are those of its registries."""
+    """What differs from cluster to cluster; `secrets` and `config_maps` are those that its registries name."""
 
     namespace: str
     image: str
     storage: dict[str, str]
     secrets: Sequence[str] = ()
     config_maps: Sequence[str] = ()
-    deployments: Sequence[str] = ()
+    registries: Sequence[str] = ()
     runbooks: str | None = None
     restore_user: str | None = None
 
@@ -59,8 +59,10 @@ def _filled(each: Resource, values: Values) -> Resource:
             each["data"]["opskit.yaml"] = yaml.safe_dump(_configuration(values), sort_keys=False)
         case "Role", "opskit-discovery":
             each["rules"] = _granted(each["rules"], {"secrets": values.secrets, "configmaps": values.config_maps})
-        case "Role", "opskit-restart" if values.deployments:
-            each["rules"][0]["resourceNames"] = sorted(values.deployments)
+        case "Role", "opskit-probe-proxy":
+            each["rules"] = _granted(each["rules"], {"services": values.registries})
+        case "Role", "opskit-restart" if values.registries:
+            each["rules"][0]["resourceNames"] = sorted(values.registries)
         case "PrometheusRule", _ if values.runbooks:
             _link(each, values.runbooks)
     return each

@@ -139,7 +139,7 @@ def test_discovery_reads_secrets_by_name_and_lists_none(namespace: Namespace) ->
     namespace.apply(build_with("discovery", "serve"))
     for account in ("backup", "rehearse", "read", "probe", "prune", "restore", "serve"):
         found = {each for each in rights(namespace, f"opskit-{account}") if each[1] != "deployments"}
-        assert found == {
+        assert found - {("get", "services", "model-registry")} == {
             ("get", "modelregistries", "*"),
             ("list", "modelregistries", "*"),
             ("get", "rolebindings", "*"),
@@ -148,6 +148,9 @@ def test_discovery_reads_secrets_by_name_and_lists_none(namespace: Namespace) ->
             ("get", "configmaps", "db-credential"),
             ("get", "configmaps", "odh-trusted-ca-bundle"),
         }
+    assert can(namespace, "opskit-probe", "get", "services/model-registry")
+    assert not can(namespace, "opskit-probe", "get", "services/another")
+    assert not can(namespace, "opskit-backup", "get", "services/model-registry")
 
 
 # Controllers

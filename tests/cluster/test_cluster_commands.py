@@ -81,6 +81,8 @@ def test_install_brings_every_job_with_the_rights_for_these_registries(
     assert ("get", "secrets", "a-db") in rights(namespace, "opskit-backup")
     assert {each[2] for each in rights(namespace, "opskit-backup") if each[1] in ("secrets", "configmaps")} == {"a-db"}
     assert ("patch", "deployments", "a") in rights(namespace, "opskit-restore")
+    # What the registry's auth proxy asks the API about a token.
+    assert ("get", "services", "a") in rights(namespace, "opskit-probe")
     [rule] = namespace.items("prometheusrules")
     url = rule["spec"]["groups"][0]["rules"][0]["annotations"]["runbook_url"]
     assert url == "https://wiki.example.com/runbooks/backup-stale.md"
