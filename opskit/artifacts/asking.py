@@ -62,10 +62,12 @@ def judge(
         return Finding("archived-tier", archived, fingerprint)
     if not layout:
         return Finding("present", "", fingerprint)
-    if folder is not None and folder.too_large:
-        return Finding("present", "", fingerprint, warnings=("too many objects: the layout was not judged",))
-    files = folder.files if folder else [(answer.key.rpartition("/")[2], answer.size)]
-    failures, warnings = judge_layout(format_name, location.folder.rstrip("/"), files, single=folder is None)
+    path = location.folder.rstrip("/")
+    failures, warnings = (
+        folder.judge(format_name, path)
+        if folder
+        else judge_layout(format_name, path, [(answer.key.rpartition("/")[2], answer.size)], single=True)
+    )
     return Finding("present", "", fingerprint, failures, warnings)
 
 

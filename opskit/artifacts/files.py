@@ -104,7 +104,7 @@ def _file(name: str, status: os.stat_result, format_name: str, *, layout: bool) 
 def _folder(below: Folder, path: str, format_name: str, *, layout: bool) -> Finding:
     if below.first is None:
         return Finding("empty", "no file in the folder has any bytes")
-    failures, warnings = judge_layout(format_name, path, below.files, single=False) if layout else ((), ())
+    failures, warnings = below.judge(format_name, path) if layout else ((), ())
     return Finding("present", "", below.fingerprint(below.first), failures, warnings)
 
 

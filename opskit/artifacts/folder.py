@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from opskit.artifacts.bucket import Stored
+from opskit.artifacts.layout import judge_layout
 from opskit.artifacts.verdict import Fingerprint
 
 # A folder with more is no model: it is known to be there, and is not read to its end.
@@ -56,6 +57,12 @@ class Folder:
         if self._digest is None or self.too_large:
             return fingerprint_of(first, "first")
         return Fingerprint("whole", self._digest.hexdigest()[:32], self.size, len(self.files), self.modified)
+
+    def judge(self, format_name: str, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what stops it from being served, and what is unusual: that it was not read to its end, say."""
+        if self.too_large:
+            return (), (f"{LARGEST:,} objects and more: the layout was not judged",)
+        return judge_layout(format_name, path, self.files, single=False)
 
 
 def fingerprint_of(stored: Stored, scope: Literal["object", "first"] = "object") -> Fingerprint:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from opskit.artifacts.files import Mount
+from opskit.artifacts.folder import LARGEST
 from opskit.artifacts.hosts import Host, Hosts
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.verdict import Finding
@@ -236,6 +237,16 @@ def test_name_that_is_no_text_stops_nothing(mounted: Places, tmp_path: Path) -> 
     assert finding.verdict == "present"
     assert finding.fingerprint is not None
     assert finding.fingerprint.objects == 3
+
+
+def test_folder_with_too_many_files_says_that_its_layout_was_not_judged(mounted: Places, tmp_path: Path) -> None:
+    model = tmp_path / "mount" / "model" / "1"
+    for number in range(LARGEST):
+        (model / f"{number}.txt").hardlink_to(model / "model.bin")
+    finding = said(mounted, "pvc://models/model", layout=True, format_name="openvino_ir")
+    assert finding.verdict == "present"
+    assert finding.failures == ()
+    assert finding.warnings == ("10,000 objects and more: the layout was not judged",)
 
 
 @pytest.mark.parametrize("seconds", [-1e12, 1e12])
