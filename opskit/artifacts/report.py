@@ -7,6 +7,7 @@ for the newest.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,11 +18,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from opskit import __version__
-from opskit.artifacts.verdict import GONE, VERDICTS, Finding
-from opskit.backup.stages import compressed, decompressed, lines
+from opskit.artifacts.verdict import GONE, UNKNOWN, VERDICTS, Finding, Fingerprint, Verdict
+from opskit.backup.stages import compressed, decompressed, gathered, lines
 from opskit.errors import CorruptError, NotFoundError
 from opskit.registry.inventory import Pointer
 from opskit.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
@@ -34,6 +37,9 @@ _LONGEST_RECORD = 64 * 1024 * 1024
 _COMPRESSION_LEVEL = 6
 _POLL_SECONDS = 0.1
 _SHOWN = 1_000
+_LARGEST_SUMMARY = 16 * 1024 * 1024
+# Whoever can write to the storage could have us read any number of them.
+_SUMMARIES_TRIED = 10
 
 
 @dataclass(slots=True)
@@ -72,6 +78,11 @@ class Summary:
         return sum(self.verdicts.get(verdict, 0) for verdict in GONE)
 
     @property
+    def unknown(self) -> int:
+        """Artifacts of which nobody could tell."""
+        return sum(self.verdicts.get(verdict, 0) for verdict in UNKNOWN)
+
+    @property
     def found_problems(self) -> bool:
         """Whether anything is gone, cannot be served, or was replaced."""
         return bool(self.gone or self.layout_failures or self.changed)
@@ -93,7 +104,22 @@ class Summary:
                 self.findings_left_out += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a record holds beside its pointer, before it is compared."""
+
+    archived: bool
+    verdict: Verdict
+    detail: str
+    fingerprint: Fingerprint | None
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 _SUMMARIES: Final = TypeAdapter(Summary)
+# What a line of an inventory must hold, and what a part of a report holds beside it.
+POINTERS: Final = TypeAdapter(Pointer)
+FOUND: Final = TypeAdapter(_Found)
 
 
 def record_of(pointer: Pointer, finding: Finding) -> Record:
@@ -161,15 +187,18 @@ def put_records(
     storage.put(key, compressed(text(), _COMPRESSION_LEVEL), if_absent=not again)
 
 
-def get_records(storage: Storage, key: str) -> Iterator[Record]:
-    """Yield the records of a stored report; `CorruptError` if it is none, or is not whole."""
+def get_records(storage: Storage, key: str, *kinds: TypeAdapter[Any]) -> Iterator[Record]:
+    """Yield the records of a stored report; `CorruptError` if it is none, is not whole, or one is not of `kinds`."""
     content = lines(decompressed(storage.get(key)), _LONGEST_RECORD)
     next(content, b"")
     for line in content:
         if line == b"]}":
             return
+        text = line.removesuffix(b",")
         try:
-            record = json.loads(line.removesuffix(b","))
+            for kind in kinds:
+                kind.validate_json(text, strict=True)
+            record = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CorruptError(f"{key} is damaged: a line is no record") from error
         if not isinstance(record, dict):
@@ -179,27 +208,39 @@ def get_records(storage: Storage, key: str) -> Iterator[Record]:
 
 
 def put_summary(storage: Storage, summary: Summary) -> None:
-    """Store the summary beside its report."""
-    content = json.dumps(asdict(summary), ensure_ascii=False, indent=1).encode(errors="replace")
+    """Store the summary beside its report; findings that would make it too large to be read are left out."""
+    while len(content := json.dumps(asdict(summary), ensure_ascii=False, indent=1).encode(errors="replace")) > (
+        _LARGEST_SUMMARY
+    ):
+        kept = len(summary.findings) // 2
+        summary.findings_left_out += len(summary.findings) - kept
+        del summary.findings[kept:]
     storage.put(summary_key(summary.registry, summary.time, aside=summary.aside), [content, b"\n"], if_absent=True)
 
 
-def newest_summary(storage: Storage, registry: str, *, before: str | None = None) -> Summary | None:
-    """Return the newest summary of a registry, `before` a time if one is given.
+def newest_summary(storage: Storage, registry: str) -> Summary | None:
+    """Return the newest summary of a registry that can be read, None if there is none."""
+    return next(summaries(storage, registry), None)
 
-    None if it was never verified, or the summary cannot be read.
-    """
+
+def summaries(storage: Storage, registry: str, *, before: str | None = None) -> Iterator[Summary]:
+    """Yield the summaries of a registry, the newest first, and no more than a few; warn of what cannot be read."""
     prefix = f"{registry}/artifacts/"
     names = [each.key.removeprefix(prefix) for each in storage.list(prefix)]
     times = [name.removesuffix(".json") for name in names if _SUMMARY.fullmatch(name)]
-    times = [time for time in times if before is None or time < before]
-    return read_summary(storage, registry, max(times)) if times else None
+    newest_first = sorted((time for time in times if before is None or time < before), reverse=True)
+    for time in newest_first[:_SUMMARIES_TRIED]:
+        if summary := read_summary(storage, registry, time):
+            yield summary
+        else:
+            logger.warning("the report of %s has no summary that can be read", time)
 
 
 def read_summary(storage: Storage, registry: str, time: str, *, aside: bool = False) -> Summary | None:
     """Return one summary, None if there is none or it is not one."""
+    key = summary_key(registry, time, aside=aside)
     try:
-        summary = _SUMMARIES.validate_json(b"".join(storage.get(summary_key(registry, time, aside=aside))))
-    except (NotFoundError, ValidationError):
+        summary = _SUMMARIES.validate_json(gathered(storage.get(key), _LARGEST_SUMMARY, key))
+    except (NotFoundError, CorruptError, ValidationError):
         return None
     return summary if summary.time == time else None

@@ -17,6 +17,8 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from opskit.artifacts.report import (
+    FOUND,
+    POINTERS,
     Record,
     Summary,
     get_records,
@@ -27,7 +29,7 @@ from opskit.artifacts.report import (
 )
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.verify import store_report
-from opskit.errors import CorruptError, NotFoundError, ObjectExistsError, UnavailableError, UsageError
+from opskit.errors import CorruptError, NotFoundError, ObjectExistsError, RefusedError, UnavailableError, UsageError
 from opskit.progress import NoProgress, Progress
 from opskit.registry.inventory import Pointer
 from opskit.storage import Storage
@@ -57,6 +59,11 @@ class _Run:
     source: str
     layout: bool
     live_only: bool
+
+    @property
+    def aside(self) -> bool:
+        """Whether it tells of something else than the whole registry as it is now."""
+        return is_aside(self.source, live_only=self.live_only)
 
 
 _RUNS: Final = TypeAdapter(_Run)
@@ -99,7 +106,7 @@ def verify_shard(
         run = _read_run(storage, folder)
     if run.shards != shard.count:
         raise UsageError(f"run {summary.run_id} has {run.shards} shards, not {shard.count}")
-    if done := read_summary(storage, summary.registry, run.time, aside=is_aside(run.source, live_only=run.live_only)):
+    if done := _merged(storage, summary.registry, run, summary.run_id or ""):
         return done
     if _part(folder, shard.index, run) not in _keys(storage, folder):
         _verify_part(storage, folder, run, shard, places, options, progress)
@@ -117,7 +124,7 @@ def merge(storage: Storage, registry: str, run_id: str) -> Summary:
     run = _read_run(storage, folder)
     if run is None:
         raise NotFoundError(f"there is no run {run_id} of registry {registry!r}")
-    if done := read_summary(storage, registry, run.time):
+    if done := _merged(storage, registry, run, run_id):
         return done
     if missing := _missing(storage, folder, run):
         numbers = ", ".join(map(str, missing[:10]))
@@ -125,16 +132,29 @@ def merge(storage: Storage, registry: str, run_id: str) -> Summary:
             f"run {run_id} is not complete: no report of shard {numbers}", hint="run these shards again"
         )
     summary = Summary(registry, run.time, run.source, run.layout, run.live_only, run_id=run_id)
-    records = chain.from_iterable(get_records(storage, _part(folder, index, run)) for index in range(run.shards))
+    records = chain.from_iterable(
+        get_records(storage, _part(folder, index, run), POINTERS, FOUND) for index in range(run.shards)
+    )
     try:
         stored = store_report(records, storage, summary, again=True)
     except (NotFoundError, ObjectExistsError):
         # Somebody else merged at the same moment, and has tidied up.
-        if done := read_summary(storage, registry, run.time):
+        if done := _merged(storage, registry, run, run_id):
             return done
         raise
     storage.delete(key for key in _keys(storage, folder) if key != f"{folder}run.json")
     return stored
+
+
+def _merged(storage: Storage, registry: str, run: _Run, run_id: str) -> Summary | None:
+    """Return the summary of this run, None if it was not merged.
+
+    `RefusedError` if another run has this second to itself: its report must not be replaced.
+    """
+    summary = read_summary(storage, registry, run.time, aside=run.aside)
+    if summary is not None and summary.run_id != run_id:
+        raise RefusedError(f"another run has the report of {run.time}", hint="start a new run, with another id")
+    return summary
 
 
 def run_folder(registry: str, run_id: str) -> str:
@@ -178,13 +198,12 @@ def _verify_part(
     storage: Storage, folder: str, run: _Run, shard: Shard, places: Places, options: Options, progress: Progress
 ) -> None:
     first, end = (run.artifacts * index // run.shards for index in (shard.index, shard.index + 1))
-    pointers = (_pointer(record, run) for record in islice(get_records(storage, run.inventory), first, end))
+    records = islice(get_records(storage, run.inventory, POINTERS), first, end)
+    pointers = (_pointer(record, run) for record in records)
     # As the summary will say it, whatever this shard was told.
     options = replace(options, layout=run.layout)
-    records = (record_of(*each) for each in find_all(pointers, places, options, progress))
-    put_records(
-        storage, _part(folder, shard.index, run), {"shard": shard.index, "of": shard.count}, records, again=True
-    )
+    found = (record_of(*each) for each in find_all(pointers, places, options, progress))
+    put_records(storage, _part(folder, shard.index, run), {"shard": shard.index, "of": shard.count}, found, again=True)
 
 
 def _pointer(record: Record, run: _Run) -> Pointer:

@@ -33,6 +33,8 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
 )
 # The bytes are not there: a deployment would fail.
 GONE: Final = frozenset[Verdict]({"missing", "empty", "deleted", "sibling-only", "bucket-missing"})
+# Nobody could tell.
+UNKNOWN: Final = frozenset[Verdict]({"denied", "unreachable"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from opskit.artifacts.report import (
     Record,
     Summary,
     get_records,
-    newest_summary,
     put_records,
     put_summary,
     record_of,
     report_key,
+    summaries,
 )
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.errors import CorruptError, NotFoundError
@@ -75,16 +75,15 @@ def store_report(
 
 
 def _former(storage: Storage, summary: Summary) -> Former:
-    """Read the report before; one that cannot be read is no reason to stop looking. A report aside has none."""
+    """Read the newest report before that can be read; none is no reason to stop looking. A report aside has none."""
     if summary.aside:
         return Former()
-    before = newest_summary(storage, summary.registry, before=summary.time)
-    if before is None:
-        return Former()
-    try:
-        former = Former(get_records(storage, report_key(before.registry, before.time)))
-    except (CorruptError, NotFoundError, KeyError, ValueError, TypeError, OverflowError) as error:
-        logger.warning("the report of %s cannot be compared: %s", before.time, error)
-        return Former()
-    summary.compared_with = before.time
-    return former
+    for before in summaries(storage, summary.registry, before=summary.time):
+        try:
+            former = Former(get_records(storage, report_key(before.registry, before.time)))
+        except (CorruptError, NotFoundError, KeyError, ValueError, TypeError, OverflowError) as error:
+            logger.warning("the report of %s cannot be compared: %s", before.time, error)
+        else:
+            summary.compared_with = before.time
+            return former
+    return Former()

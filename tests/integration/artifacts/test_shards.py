@@ -3,17 +3,18 @@
 import json
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from opskit.artifacts.report import Summary, get_records, newest_summary, report_key, time_name
+from opskit.artifacts.report import Summary, get_records, newest_summary, put_records, report_key, time_name
 from opskit.artifacts.search import Options, Places
 from opskit.artifacts.shards import Shard, merge, parse_shard, verify_shard
 from opskit.artifacts.stores import Stores
 from opskit.artifacts.verify import verify
-from opskit.errors import CorruptError, NotFoundError, UnavailableError, UsageError
+from opskit.errors import CorruptError, NotFoundError, RefusedError, UnavailableError, UsageError
 from opskit.registry.inventory import Pointer
 from opskit.storage import Storage
 from opskit.storage.directory import DirectoryStorage
@@ -186,6 +187,61 @@ def test_layout_is_judged_by_all_shards_or_by_none(
         verify_shard(lambda: pointers, places, storage, told, Shard(index, 2), options, wait_seconds=0)
     found = [each["fingerprint"] for each in get_records(storage, report_key("registry", NOW))]
     assert {each["scope"] for each in found if each} == {"whole"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"verdict": "fine"}, {"artifact_id": "one"}, {"fingerprint": {"tag": "x"}}, {"archived": None}, {"uri": 1}],
+)
+def test_damaged_part_is_corrupt(
+    places: Places, storage: DirectoryStorage, pointers: list[Pointer], damage: dict[str, object]
+) -> None:
+    for index in (0, 1):
+        one(pointers, places, storage, index, 3)
+    part = "registry/artifact-runs/run-1/part-00000-of-00003.json.zst"
+    records = list(get_records(storage, part))
+    put_records(storage, part, {}, [records[0] | damage, *records[1:]], again=True)
+    with pytest.raises(CorruptError, match="damaged"):
+        one(pointers, places, storage, 2, 3)
+    assert newest_summary(storage, "registry") is None
+
+
+def test_damaged_inventory_is_corrupt(places: Places, storage: DirectoryStorage, pointers: list[Pointer]) -> None:
+    one(pointers, places, storage, 0, 2)
+    [inventory] = [key for key in left(storage) if "inventory" in key]
+    for damage in ({"uri": None}, {"another": "field"}):
+        records = [each | damage for each in get_records(storage, inventory)]
+        put_records(storage, inventory, {}, records, again=True)
+        with pytest.raises(CorruptError):
+            one(pointers, places, storage, 1, 2)
+
+
+def test_report_of_another_run_is_not_taken_for_this_one(
+    places: Places, storage: DirectoryStorage, pointers: list[Pointer]
+) -> None:
+    one(pointers, places, storage, 0, 2)
+    other = verify(pointers[:1], places, storage, summary(None))
+    with pytest.raises(RefusedError, match="another run"):
+        one(pointers, places, storage, 1, 2)
+    with pytest.raises(RefusedError, match="another run"):
+        merge(storage, "registry", "run-1")
+    assert newest_summary(storage, "registry") == other
+    assert len(list(get_records(storage, report_key("registry", NOW)))) == 1
+
+
+def test_run_on_live_artifacts_is_merged_aside_and_only_once(
+    places: Places, storage: DirectoryStorage, pointers: list[Pointer]
+) -> None:
+    told = summary()
+    told.live_only = True
+    pointers[0] = replace(pointers[0], model_state="ARCHIVED")
+    for index in range(2):
+        done = verify_shard(lambda: pointers, places, storage, told, Shard(index, 2), wait_seconds=0)
+    assert done is not None
+    assert done.artifacts == COUNT - 1
+    assert merge(storage, "registry", "run-1") == done
+    assert newest_summary(storage, "registry") is None
+    assert len(list(get_records(storage, report_key("registry", NOW, aside=True)))) == COUNT - 1
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "a/b", "1/2/3", "0/0"])

@@ -1,6 +1,7 @@
 """What a verification says of each artifact, what it stores, and what it tells of the time since the one before."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from opskit.artifacts.report import Record, Summary, get_records, newest_summary, report_key, time_name, unused_time
+from opskit.artifacts.report import (
+    Record,
+    Summary,
+    get_records,
+    newest_summary,
+    report_key,
+    summary_key,
+    time_name,
+    unused_time,
+)
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.stores import Store, Stores
 from opskit.artifacts.uri import ConnectionLocation, S3Location
@@ -20,6 +30,7 @@ from opskit.errors import OpskitError
 from opskit.registry.inventory import Pointer
 from opskit.storage.directory import DirectoryStorage
 from sandbox.s3 import S3Server
+from tests.faulty import FaultyStorage
 from tests.integration.artifacts.buckets import open_bucket, store_of
 from tests.integration.artifacts.registered import registered
 from tests.wire import Answer, Request, Upstream, Wire, answer, recorded, refused
@@ -467,6 +478,39 @@ def test_damaged_report_is_no_reason_to_stop_looking(
     summary, _ = verified(moto, storage, [registered(1, "hf://x")], day=1)
     assert summary.compared_with is None
     assert "cannot be compared" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["report", "summary"])
+def test_report_that_is_damaged_leaves_the_one_before_it_to_compare_with(
+    moto: S3Server, storage: DirectoryStorage, caplog: pytest.LogCaptureFixture, damaged: str
+) -> None:
+    good, _ = verified(moto, storage, [registered(1, "hf://x")])
+    newest, _ = verified(moto, storage, [registered(1, "hf://x")], day=1)
+    key = (report_key if damaged == "report" else summary_key)("registry", newest.time)
+    storage.delete([key])
+    storage.put(key, [b"{}"])
+    summary, found = verified(moto, storage, [registered(1, "hf://x")], day=2)
+    assert summary.compared_with == good.time
+    assert found[1]["since"] == START.isoformat()
+    assert newest.time in caplog.text
+
+
+def test_summary_without_end_is_not_read_to_its_end(storage: DirectoryStorage, tmp_path: Path) -> None:
+    key = summary_key("registry", time_name(START))
+    storage.put(key, [b" "])
+    os.truncate(tmp_path / key, 2**30)
+    # Whoever reads on is told that the store broke off.
+    assert newest_summary(FaultyStorage(storage, cut_after=2**25), "registry") is None
+
+
+def test_summary_of_very_long_names_leaves_findings_out_and_can_be_read(storage: DirectoryStorage) -> None:
+    pointers = [registered(number, f"hf://{'x' * 60_000}") for number in range(400)]
+    summary = verify(
+        pointers, Places(), storage, Summary("registry", time_name(START), "database", layout=False, live_only=False)
+    )
+    assert 0 < len(summary.findings) < 400
+    assert len(summary.findings) + summary.findings_left_out == 400
+    assert newest_summary(storage, "registry") == summary
 
 
 def test_report_waits_for_a_second_that_names_no_other(storage: DirectoryStorage) -> None:
