@@ -182,7 +182,7 @@ def show(invocation: Invocation, outcomes: Sequence[Outcome[Summary]], *, exit_z
     for summary in done:
         if summary.found_problems and not exit_zero:
             invocation.found_problems()
-        elif summary.verdicts["unreachable"] > invocation.settings.artifacts.max_unknown:
+        elif summary.unknown > invocation.settings.artifacts.max_unknown:
             invocation.codes.append(UnavailableError.exit_code)
 
 

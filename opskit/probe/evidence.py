@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from opskit.artifacts.verdict import GONE
+from opskit.artifacts.verdict import GONE, UNKNOWN
 from opskit.backup import layout
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
 
 ARTIFACTS: Final = "artifacts/"
-# Verdicts that mean that nobody knows.
-UNKNOWN: Final = ("unreachable", "denied")
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
 _LARGEST_COUNT = 2**53

@@ -17,6 +17,7 @@ from sandbox.registry import Shape, generate
 from sandbox.s3 import S3Server
 from sandbox.server import Server
 from tests.unit.command_line import environment, opskit_command, run
+from tests.wire import recorded, refused
 
 Opskit = Callable[..., subprocess.CompletedProcess[str]]
 PRESENT, MISSING, ELSEWHERE = 1, 2, 3
@@ -124,6 +125,51 @@ def test_more_unreachable_than_allowed_is_no_success(opskit: Opskit, allowed: st
     )
     assert ended.returncode == code, ended.stderr
     assert "2 unreachable" in ended.stdout
+
+
+def test_refused_credentials_are_no_success_and_hide_nothing_that_is_missing(opskit: Opskit, moto: S3Server) -> None:
+    with recorded(moto.service.port) as wire:
+        wire.answering = lambda _request, _upstream: refused(403, "ExpiredToken")
+        behind = {"OPSKIT_ARTIFACTS__STORES__0__ENDPOINT": wire.endpoint}
+        ended = opskit("artifacts", "verify", **behind)
+        assert ended.returncode == 69, ended.stderr
+        assert "2 denied" in ended.stdout
+        assert opskit("artifacts", "verify", OPSKIT_ARTIFACTS__MAX_UNKNOWN="2", **behind).returncode == 0
+        wire.answering = lambda request, upstream: (
+            upstream(request) if "gone" in request.target else refused(403, "AccessDenied")
+        )
+        ended = opskit("artifacts", "verify", **behind)
+        assert ended.returncode == 1, ended.stderr
+        assert "1 missing, 1 denied" in ended.stdout
+
+
+def archive(mysql: Server, database: str, artifact: int, which: str) -> None:
+    mysql.execute(
+        f"REPLACE INTO `{database}`.ContextProperty (context_id, name, is_custom_property, string_value)"
+        f" SELECT {which}, 'state', 0, 'ARCHIVED' FROM `{database}`.Attribution version"
+        f" JOIN `{database}`.ParentContext model ON model.context_id = version.context_id"
+        f" WHERE version.artifact_id = {artifact}"
+    )
+
+
+def test_live_only_leaves_out_what_belongs_to_an_archived_model_or_version(
+    opskit: Opskit, registry: str, mysql: Server, tmp_path: Path
+) -> None:
+    archive(mysql, registry, PRESENT, "version.context_id")
+    archive(mysql, registry, MISSING, "model.parent_context_id")
+    assert opskit("backup", "create").returncode == 0
+
+    def artifacts(*arguments: str) -> dict[int, bool]:
+        assert opskit("artifacts", "verify", "--jsonl", "all.jsonl", *arguments).returncode in (0, 1)
+        records = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+        return {each["artifact_id"]: each["archived"] for each in records}
+
+    assert artifacts() == {PRESENT: True, MISSING: True, ELSEWHERE: False}
+    assert artifacts("--live-only") == {ELSEWHERE: False}
+    assert artifacts("--live-only", "--backup", "latest") == {ELSEWHERE: False}
+    # What is not looked for is no reason to fail.
+    assert opskit("artifacts", "verify").returncode == 1
+    assert opskit("artifacts", "verify", "--live-only").returncode == 0
 
 
 def test_backup_is_verified_without_its_server(opskit: Opskit) -> None:
