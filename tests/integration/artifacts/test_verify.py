@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -339,17 +339,31 @@ def test_folder_that_a_listing_hides_is_present_all_the_same(moto: S3Server, wir
     assert len(wire.sent("HEAD")) == 1
 
 
-def test_key_of_one_store_never_goes_to_another(moto: S3Server, bucket: str) -> None:
+def test_key_of_one_store_never_goes_to_another(moto: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's key goes to the one store that has none of its own."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEYOFENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-environment")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-environment")
     put(moto, bucket, "a")
-    with recorded(moto.service.port) as one, recorded(moto.service.port) as other:
+    with ExitStack() as opened:
+        wires = [opened.enter_context(recorded(moto.service.port)) for _ in range(3)]
+        keys: list[tuple[str, str] | None] = [("KEYOFONE", "secret-one"), ("KEYOFOTHER", "secret-other"), None]
         stores = [
-            store_of(moto, endpoint=one.endpoint, access_key=lambda: ("KEYOFONE", "secret-one")),
-            store_of(moto, endpoint=other.endpoint, access_key=lambda: ("KEYOFOTHER", "secret-other")),
+            store_of(moto, endpoint=wire.endpoint, access_key=lambda key=key: key)
+            for wire, key in zip(wires, keys, strict=True)
         ]
-        uris = [f"s3://{bucket}/{key}?endpoint={wire.endpoint}" for wire in (one, other) for key in ("a", "b")]
+        uris = [f"s3://{bucket}/{key}?endpoint={wire.endpoint}" for wire in wires for key in ("a", "b")]
         list(find_all([registered(1, uri) for uri in uris], Places(Stores(stores))))
-        assert {"KEYOFONE" in each.headers["Authorization"] for each in one.requests} == {True}
-        assert {"KEYOFOTHER" in each.headers["Authorization"] for each in other.requests} == {True}
+        for wire, name, token in zip(
+            wires,
+            ("KEYOFONE", "KEYOFOTHER", "KEYOFENVIRONMENT"),
+            (None, None, "token-of-environment"),
+            strict=True,
+        ):
+            assert wire.requests
+            for each in wire.requests:
+                assert f"Credential={name}/" in each.headers["Authorization"]
+                assert each.headers["X-Amz-Security-Token"] == token
 
 
 def test_environment_says_neither_proxy_nor_endpoint(
