@@ -242,6 +242,49 @@ def test_name_that_changes_between_two_look_ups_is_looked_up_once(
     assert len(answers) == 2
 
 
+def test_name_of_a_store_that_changes_is_looked_up_for_each_connection_and_judged_each_time(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [["93.184.216.34"], ["169.254.169.254"], ["93.184.216.34"]]
+    resolving(monkeypatch, lambda _: answers.pop(0))
+    port = outside.allowed_port
+    where = Places(
+        Stores([Store(endpoint=f"http://s3.test:{port}", access_key=key, max_attempts=1, region="us-east-1")])
+    )
+    assert said(where, "s3://models/a").verdict == "unreachable"
+    assert outside.connected == [("93.184.216.34", port)]
+    assert len(answers) == 2
+    assert said(where, "s3://models/a").verdict == "endpoint-not-allowed"
+    assert outside.connected == [("93.184.216.34", port)]
+
+
+S3_REDIRECTS = [
+    (301, {"Location": "http://169.254.169.254/"}),
+    (302, {"Location": "http://evil.example/"}),
+    (307, {"Location": "http://127.0.0.1:1/models/a"}),
+    (307, {"Location": "http://169.254.169.254/", "x-amz-bucket-region": "eu-west-1"}),
+    (301, {"x-amz-bucket-region": "eu-west-1"}),
+    (301, {"x-amz-bucket-region": "x.evil.example/#"}),
+    (400, {"x-amz-bucket-region": "evil.example"}),
+]
+
+
+@pytest.mark.parametrize(("status", "headers"), S3_REDIRECTS)
+@pytest.mark.parametrize("code", ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"])
+def test_store_that_redirects_is_not_followed(
+    code: str, status: int, headers: dict[str, str], wire: Wire, outside: Outside, tmp_path: Path
+) -> None:
+    said_of_it = (
+        f"<Error><Code>{code}</Code><Message>go on</Message><Region>evil.example</Region>"
+        "<Endpoint>evil.example</Endpoint><Bucket>models</Bucket></Error>"
+    )
+    wire.answering = lambda _request, _upstream: answer(status, said_of_it, **headers)
+    assert said(places(wire, tmp_path), "s3://models/a").verdict == "unreachable"
+    assert wire.requests
+    assert outside.leaks == []
+    assert set(outside.looked_up) <= {"127.0.0.1"}
+
+
 def test_amazon_s_own_endpoint_may_not_be_private(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = socket.getaddrinfo
 
