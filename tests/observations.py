@@ -3,6 +3,7 @@
 The first two are the pictures in docs/: what they say must fit together.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from opskit.settings.serve import Serve
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 HOSTILE_NAME = "<script>alert(1)</script>"
+LONG_NAME = "a-registry-with-a-name-that-is-as-long-as-kubernetes-allows-it-1"
 DAY = timedelta(days=1)
 ZONE = ZoneInfo("Etc/UTC")
 PLANNED = planned_jobs(Serve())
@@ -121,7 +123,7 @@ def healthy() -> Observation:
         storage=Finding(State.OK, "s3://registry-backups/opskit lists in 21 ms"),
         backup=Finding(
             State.OK,
-            "backup 20261125T021700Z-3f9a1c is 7 h old, 48000 rows in 1716000 bytes",
+            "backup 20261125T021700Z-3f9a1c is 7 h old, 48,000 rows in 1,716,000 bytes",
             values={"backup_timestamp_seconds": NOW.timestamp(), "backup_rows": 48000, "backup_bytes": 1716000},
         ),
         rehearsal=Finding(
@@ -172,7 +174,7 @@ def broken() -> Observation:
         backup=Finding(
             State.CRITICAL,
             "backup 20261123T021700Z-3f9a1c is damaged: model_registry.Artifact.00001.sql.zst is missing;"
-            " backup 20261121T021700Z-3f9a1c is 4 d old, 44880 rows in 1662960 bytes",
+            " backup 20261121T021700Z-3f9a1c is 4 d old, 44,880 rows in 1,662,960 bytes",
             "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         ),
         rehearsal=Finding(
@@ -206,6 +208,21 @@ def broken() -> Observation:
             Run("prune", NOW - DAY, NOW - DAY, "missed"),
         ),
     )
+
+
+def several() -> Observation:
+    """One that is well, one with a long name that is not, and one that nobody has backed up yet."""
+    well, ill = healthy(), broken().registries[0]
+    new = RegistryObservation(
+        "new",
+        checks(
+            "new",
+            backup=Finding(State.CRITICAL, "there is no complete backup", "take one: opskit backup create"),
+            rehearsal=Finding(State.CRITICAL, "no backup was ever rehearsed", "opskit backup rehearse latest"),
+            artifacts=Finding(State.NOT_APPLICABLE, "never verified, and no store is configured (artifacts.stores)"),
+        ),
+    )
+    return replace(well, registries=(*well.registries, replace(ill, name=LONG_NAME), new))
 
 
 def hostile() -> Observation:

@@ -30,7 +30,7 @@ def _judged(manifest: Manifest, max_age: timedelta, now: datetime) -> Finding:
     age = now - manifest.snapshot.time
     return Finding(
         State.OK if is_fresh(age, max_age) else State.CRITICAL,
-        f"backup {manifest.id} is {hours(age)} old, {manifest.rows} rows in {manifest.stored_bytes} bytes",
+        f"backup {manifest.id} is {hours(age)} old, {manifest.rows:,} rows in {manifest.stored_bytes:,} bytes",
         "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         values={
             "backup_timestamp_seconds": manifest.snapshot.time.timestamp(),

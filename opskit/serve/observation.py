@@ -58,8 +58,9 @@ class RegistryObservation:
 
     @property
     def state(self) -> State:
-        """The gravest state of its layers."""
-        return gravest(check.state for check in self.checks)
+        """The gravest state of its layers; a storage that cannot be read is unknown, whatever they say."""
+        stored = State.NOT_APPLICABLE if self.problem is None else State.UNKNOWN
+        return gravest((stored, *(check.state for check in self.checks)))
 
     def check(self, layer: str) -> CheckResult | None:
         """Return what one layer says, if it was looked at."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Final
@@ -11,7 +12,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, StrictUndefined
 
 from opskit import __version__
-from opskit.probe.result import CheckResult, State
+from opskit.backup.manifest import Manifest
+from opskit.probe.result import CheckResult, State, gravest
 from opskit.serve import chart
 from opskit.serve.observation import Observation, RegistryObservation
 from opskit.serve.schedule import Planned
@@ -54,8 +56,23 @@ _WORDS: dict[Mark, str] = {
     "gap": "did not run",
     "nothing": "not due, or nothing is known",
 }
-_UP: Final = ("mysql", "rest", "grpc", "proxy", "operator")
-_RESTORE: Final = ("storage", "backup", "rehearsal")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What on-call asks first, the answer in a few words, and the checks that it comes from, the gravest first."""
+
+    name: str
+    question: str
+    text: str
+    checks: tuple[CheckResult, ...]
+    notes: tuple[str, ...] = ()
+    at_least: State = State.NOT_APPLICABLE
+
+    @property
+    def state(self) -> State:
+        """The gravest state of its checks, or what is known beside them."""
+        return gravest((self.at_least, *(check.state for check in self.checks)))
 
 
 def page(
@@ -82,8 +99,8 @@ def page(
         words=_WORDS,
         runbook=lambda name: f"{runbooks_url.rstrip('/')}/{name}.md" if runbooks_url else None,
         ago=lambda moment: ago(moment, observation.moment),
-        promise=format_duration(observation.backup_max_age),
         size=size,
+        took=took,
         zone=zone.key,
         chart=chart,
     )
@@ -98,25 +115,71 @@ def _registry(
     drawn = [manifest for _, manifest in complete if manifest.snapshot.time <= latest]
     rows = [chart.Point(manifest.snapshot.time.timestamp(), manifest.rows) for manifest in drawn]
     stored = [chart.Point(manifest.snapshot.time.timestamp(), manifest.stored_bytes) for manifest in drawn]
+    lines = timeline(registry, observation, planned, zone)
     return {
         "name": registry.name,
         "state": registry.state,
         "problem": registry.problem,
-        "up": _checks(registry, _UP),
-        "restore": _checks(registry, _RESTORE),
-        "missing": _checks(registry, ("artifacts",)),
-        "newest": complete[0][1] if complete else None,
-        "rehearsal": next(iter(registry.rehearsals), None),
-        "report": next(iter(registry.artifact_reports), None),
+        "answers": (
+            _up(registry),
+            _restorable(registry, observation, complete[0][1] if complete else None),
+            _missing(registry, observation),
+        ),
         "backups": registry.backups[:5],
-        "lines": timeline(registry, observation, planned, zone),
+        "lines": lines,
+        "first_day": lines[0].days[0][0] if lines else "",
         "rows": rows,
         "bytes": stored,
     }
 
 
-def _checks(registry: RegistryObservation, layers: Sequence[str]) -> list[CheckResult]:
-    return [check for check in map(registry.check, layers) if check is not None]
+def _up(registry: RegistryObservation) -> Answer:
+    checks = _checks(registry, "mysql", "rest", "grpc", "proxy", "operator")
+    state = gravest(check.state for check in checks)
+    names = ", ".join(check.layer for check in checks if check.state is state)
+    text = {
+        State.OK: "Yes",
+        State.WARNING: f"Yes, but see {names}",
+        State.CRITICAL: f"No: {names}",
+        State.UNKNOWN: f"Not known: {names}",
+        State.NOT_APPLICABLE: "Not looked at",
+    }[state]
+    return Answer("up", "Is it up?", text, checks)
+
+
+def _restorable(registry: RegistryObservation, observation: Observation, newest: Manifest | None) -> Answer:
+    checks = _checks(registry, "storage", "backup", "rehearsal")
+    question = "Could we restore?"
+    promise = f"promised: never older than {format_duration(observation.backup_max_age)}"
+    if registry.problem is not None:
+        return Answer("restore", question, "Storage cannot be read", checks, (registry.problem,), State.UNKNOWN)
+    if newest is None:
+        return Answer("restore", question, "No backup", checks, (promise,), State.CRITICAL)
+    content = f"{newest.rows:,} rows, {size(newest.stored_bytes)} stored"
+    return Answer(
+        "restore", question, f"As of {ago(newest.snapshot.time, observation.moment)}", checks, (promise, content)
+    )
+
+
+def _missing(registry: RegistryObservation, observation: Observation) -> Answer:
+    checks = _checks(registry, "artifacts")
+    report = next(iter(registry.artifact_reports), None)
+    if report is None or not report.readable:
+        return Answer("missing", "What is missing?", "Not known", checks)
+    text = f"{report.gone:,} of {report.artifacts:,} artifacts"
+    return Answer(
+        "missing", "What is missing?", text, checks, (f"looked at {ago(report.finished, observation.moment)}",)
+    )
+
+
+def _checks(registry: RegistryObservation, *layers: str) -> tuple[CheckResult, ...]:
+    found = [check for check in map(registry.check, layers) if check is not None]
+    return tuple(sorted(found, key=lambda check: -check.state.gravity))
+
+
+def took(seconds: float) -> str:
+    """Return how long a check took."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -35,10 +35,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One job on each of the days, the oldest first."""
+    """One job on each of the days, the oldest first; `stored` tells whether its runs leave a trace in storage."""
 
     job: str
     days: tuple[tuple[date, Mark], ...]
+    stored: bool
 
     def count(self, mark: Mark) -> int:
         """Return on how many days that was so."""
@@ -62,7 +63,7 @@ def timeline(
         name = each.job.name
         events = [*traces.get(name, ()), *_runs(observation.runs, name, stored=name in traces)]
         if events or name == "backup":
-            lines.append(Line(name, _days(events, each, observation.moment, zone)))
+            lines.append(Line(name, _days(events, each, observation.moment, zone), stored=name in traces))
     return lines
 
 

@@ -70,7 +70,7 @@ def probed_rehearsal(store: Storage, *, later: timedelta = timedelta()) -> Check
 def test_fresh_backup_is_ok(store: Storage, manifest: Manifest) -> None:
     result = probed_backup(store)
     assert result.state is State.OK
-    assert f"backup {manifest.id} is 0 h old, {manifest.rows} rows" in result.detail
+    assert f"backup {manifest.id} is 0 h old, {manifest.rows:,} rows" in result.detail
     assert result.values["backup_timestamp_seconds"] == manifest.snapshot.time.timestamp()
     assert result.values["backup_bytes"] == manifest.stored_bytes
 

@@ -20,7 +20,7 @@ from opskit.serve.page import page as render_page
 from opskit.serve.web import Site, application
 from sandbox.browser import chromium
 from tests.conftest import skipped_unless_had
-from tests.observations import HOSTILE_NAME, PLANNED, ZONE, broken, healthy, hostile
+from tests.observations import HOSTILE_NAME, LONG_NAME, PLANNED, ZONE, broken, healthy, hostile, several
 
 pytestmark = pytest.mark.browser
 WAIT_SECONDS = 60.0
@@ -110,7 +110,7 @@ def static(observation: Observation, folder: Path) -> str:
     return file.as_uri()
 
 
-OBSERVATIONS = {"healthy": healthy(), "broken": broken(), "hostile": hostile()}
+OBSERVATIONS = {"healthy": healthy(), "broken": broken(), "hostile": hostile(), "several": several()}
 
 
 def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_path: Path) -> None:
@@ -123,12 +123,48 @@ def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_pa
             "What is missing?",
             "What ran in the last 30 days",
             "How it grew",
+            "Newest backups",
         ]
-        assert page.locator(".figure").all_inner_texts() == ["7 hours ago", "0 of 1,204 artifacts"]
+        answers = ["✓ Yes", "✓ As of 7 hours ago", "✓ 0 of 1,204 artifacts"]
+        assert page.locator(".figure").all_inner_texts() == answers
         assert page.locator("text=promised: never older than 26h").is_visible()
         assert page.get_by_role("img", name="backup, the last 30 days: 30 well").is_visible()
         assert page.locator(".growth polyline").count() == 2
         assert page.locator("text=runbook").count() == 0
+
+
+def test_broken_registry_answers_first_and_shows_the_gravest_first(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, static(broken(), tmp_path)) as (page, _):
+        answers = ["✕ No: mysql, rest", "✕ As of 4 days ago", "✕ 3 of 1,204 artifacts"]
+        assert page.locator(".figure").all_inner_texts() == answers
+        up = page.locator(".card").first.locator(".layer").all_inner_texts()
+        assert up == ["mysql", "rest", "operator", "proxy", "grpc"]
+
+
+def test_several_registries_are_answered_for_in_one_table_first(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, static(several(), tmp_path)) as (page, _):
+        rows = page.get_by_role("navigation").locator("tbody tr").all()
+        told = [row.locator("th, td").all_inner_texts() for row in rows]
+        assert told == [
+            ["distance-prediction", "✓ Yes", "✓ As of 7 hours ago", "✓ 0 of 1,204 artifacts"],
+            [LONG_NAME, "✕ No: mysql, rest", "✕ As of 4 days ago", "✕ 3 of 1,204 artifacts"],
+            ["new", "✓ Yes", "✕ No backup", "○ Not known"],
+        ]
+        page.get_by_role("link", name=LONG_NAME).click()
+        assert page.url.endswith("#registry-2")
+
+
+def test_jobs_that_leave_no_trace_are_marked(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, static(healthy(), tmp_path)) as (page, _):
+        marked = [each for each in page.locator(".line .layer").all_inner_texts() if each.endswith("*")]
+        assert marked == ["probe*", "freshness*", "prune*"]
+        assert page.get_by_text("leaves nothing in storage: only what this process ran is known").is_visible()
+
+
+def test_storage_that_cannot_be_read_is_not_called_well(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, static(hostile(), tmp_path)) as (page, _):
+        assert "? Storage cannot be read" in page.locator(".figure").all_inner_texts()
+        assert page.title().startswith("? Not everything could be found out")
 
 
 def test_each_red_thing_names_its_runbook(browser: Browser, site: Served) -> None:
