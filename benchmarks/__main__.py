@@ -15,6 +15,7 @@ from benchmarks.place import LINKS, place
 from benchmarks.programs import ENCODER, PROGRAMS, START_UP, short_commands
 from benchmarks.results import Section
 from benchmarks.rounds import measure
+from opskit.mysql.encode import ACCELERATED
 
 WHOLE = (
     "start-up --rounds 10",
@@ -51,6 +52,8 @@ def _start_up(options: argparse.Namespace) -> Iterator[Section]:
 
 
 def _databases(options: argparse.Namespace) -> Iterator[Section]:
+    if not ACCELERATED:
+        raise SystemExit("opskit's C extension was not built: what would be measured is its stand-in")
     for size in options.sizes:
         database = subject(size, options.artifacts)
         for link in options.links:

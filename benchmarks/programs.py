@@ -27,10 +27,11 @@ Job = Callable[[], Measured]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, and the jobs that it can do."""
+    """A program, the jobs that it can do, and its version where that is not the server's."""
 
     name: str
     jobs: Mapping[str, Job]
+    version: str = ""
 
 
 def opskit(place: Place, command: Sequence[str] = ()) -> Program:
@@ -115,7 +116,9 @@ def mydumper(place: Place) -> Program:
         load = mydumper_command(place.reached, "myloader")
         return measured([*load, *options, "--database", RESTORED, "--directory", str(files)])
 
-    return Program("mydumper", {"backup": backup, "restore": restore})
+    version = [*mydumper_command(place.reached, "mydumper"), "--version"]
+    said = subprocess.run(version, check=True, capture_output=True, text=True).stdout
+    return Program("mydumper", {"backup": backup, "restore": restore}, said.partition(",")[0])
 
 
 PROGRAMS: Mapping[str, Callable[[Place], Program]] = {

@@ -28,8 +28,9 @@ is the resident set of the largest of them, the greatest of all rounds. The last
 time and CPU are of that program's. Server and clients share the machine.
 
 - opskit runs with its defaults: 4 workers, zstd level 3, and a restore that compares every row.
+- A backup by opskit is on the disk when it ends; those of the others may still be in memory.
 - `mysql` and `myloader` read SQL that was decompressed before; opskit decompresses as it restores.
-- `myloader` is Debian's, 0.10, which keeps its restore out of the binary log; `mysql` and opskit do not.
+- `myloader` keeps its restore out of the binary log; `mysql` and opskit do not.
 - Restores go into an empty database of the same server, beside the original; its rows are counted afterwards.
 - Over TLS the clients' account must use it; without, the server has none. 20 ms away means a relay between client
   and server that passes each byte on 10 ms later, in both directions alike.
@@ -111,7 +112,7 @@ def _occasions(sections: Sequence[Section]) -> list[str]:
     """Say when and where each section was measured, once where it is the same."""
     said: dict[str, list[str]] = {}
     for section in sections:
-        where = f"MySQL {section.server}, {section.machine}"
+        where = f"{section.versions}, {section.machine}"
         said.setdefault(where, []).append(f"{section.job} at {section.time}")
     return [f"Measured with {where}: {', '.join(times)} UTC." for where, times in said.items()]
 

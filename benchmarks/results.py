@@ -18,7 +18,7 @@ class Section:
 
     time: str
     machine: str
-    server: str
+    versions: str
     link: str
     database: str
     rows: int
@@ -38,7 +38,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All sections."""
+    """All sections that were measured."""
 
     sections: tuple[Section, ...]
 

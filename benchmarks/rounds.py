@@ -42,8 +42,8 @@ def measure(
                 run = program.jobs[job]
                 settle()
                 costs[program.name].append(_restored(place, run, counts) if job == "restore" else run())
-        occasion = (f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _machine(), place.server.version)
-        yield Section(*occasion, place.link, subject.name, sum(counts.values()), job, costs)
+        time, versions = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _versions(place, able)
+        yield Section(time, _machine(), versions, place.link, subject.name, sum(counts.values()), job, costs)
 
 
 def _restored(place: Place, restore: Job, counts: dict[str, int]) -> Measured:
@@ -55,6 +55,10 @@ def _restored(place: Place, restore: Job, counts: dict[str, int]) -> Measured:
     assert not missing, f"not restored: {missing}"
     place.server.execute(f"DROP DATABASE {RESTORED}")
     return cost
+
+
+def _versions(place: Place, programs: Sequence[Program]) -> str:
+    return ", ".join([f"MySQL {place.server.version}", *(each.version for each in programs if each.version)])
 
 
 def _machine() -> str:

@@ -17,7 +17,7 @@ DELAY_MS = 30
 
 def section(job: str = "backup", **seconds: list[float]) -> Section:
     costs = {name: [Measured(each, each / 2, 10**8) for each in rounds] for name, rounds in seconds.items()}
-    return Section("2026-01-01 00:00", "a machine", "9.7.4", "TLS", "x1", 100, job, costs)
+    return Section("2026-01-01 00:00", "a machine", "MySQL 9.7.4", "TLS", "x1", 100, job, costs)
 
 
 def test_pipeline_takes_as_long_as_its_slowest_command() -> None:
