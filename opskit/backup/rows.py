@@ -17,7 +17,7 @@ from opskit.mysql.schema import Table, changed_by_reparsing, read_table, reparse
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.snapshot import Snapshot, Worker
 from opskit.progress import Progress
-from opskit.registry.integrity import count_dangling
+from opskit.registry.integrity import Reference, count_missing, references
 from opskit.workers import Stop, run
 
 # A chunk is loaded in one transaction, and 8 MB was measured to load fastest.
@@ -82,8 +82,11 @@ class RowsJob:
         free = [read for read in reversed(self.reads) if read.table.transactional]
         run(self._plan(locked), self.snapshot.workers, _call, stop)
         self.snapshot.release_lock()
-        # References are counted first, while the worker that does it still holds every table.
-        run([self._count_dangling, *self._plan(free)], self.snapshot.workers, _call, stop, idle=self._release_all)
+        # References are counted first, while the workers still hold every table.
+        counts: list[Callable[[Worker], None]] = [
+            partial(self._count_missing, each) for each in references(self.snapshot.tables)
+        ]
+        run([*counts, *self._plan(free)], self.snapshot.workers, _call, stop, idle=self._release_all)
 
     def _plan(self, reads: list[TableRead]) -> list[Callable[[Worker], None]]:
         tasks: list[Callable[[Worker], None]] = []
@@ -130,8 +133,9 @@ class RowsJob:
         checksum = execute(worker.connection, f"CHECKSUM TABLE {quote(read.table.name)}")[0][1]
         read.checksum = int(checksum) if checksum is not None else None
 
-    def _count_dangling(self, worker: Worker) -> None:
-        self.dangling = count_dangling(worker.connection, frozenset(self.snapshot.tables))
+    def _count_missing(self, reference: Reference, worker: Worker) -> None:
+        if missing := count_missing(worker.connection, reference):
+            self.dangling[reference.name] = missing
 
     def _release_later(self, worker: Worker, read: TableRead) -> None:
         """Give back the worker's locks on the tables after this one.

@@ -1,8 +1,10 @@
 """References that no foreign key enforces: the registry's schema has none, so rows can point nowhere."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from opskit.mysql.connection import Connection, quote, scalar
+from opskit.mysql.connection import Connection, is_mariadb, quote, scalar
+from opskit.workers import Stop, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +41,39 @@ REFERENCES = (
     Reference("EventPath", "event_id", "Event"),
 )
 
+# Every id of the parent, hashed, takes half the time of looking each up by itself: 0.16 instead of 0.32 s for 250,000
+# (measured on MySQL 9.7). MySQL before 8.0.20 does not know the second hint and looks them up; MariaDB might know both,
+# and would go through all parents for each id.
+_HASHED = "/*+ BNL(p) NO_JOIN_INDEX(p PRIMARY) */ "
 
-def count_dangling(connection: Connection, tables: frozenset[str]) -> dict[str, int]:
-    """Return reference → ids that are missing in the parent table, for the references that have any.
+
+def references(tables: Collection[str]) -> list[Reference]:
+    """Return the references that a database with these tables can have."""
+    return [each for each in REFERENCES if each.table in tables and each.parent in tables]
+
+
+def count_missing(connection: Connection, reference: Reference) -> int:
+    """Return how many ids the reference names that are missing in the parent table.
 
     Distinct ids are counted, not rows: an index gives them without reading the rows.
     """
-    counted = {}
-    for reference in REFERENCES:
-        if reference.table in tables and reference.parent in tables:
-            ids = f"SELECT DISTINCT {quote(reference.column)} AS id FROM {quote(reference.table)}"
-            missing = scalar(
-                connection,
-                f"SELECT COUNT(*) FROM ({ids}) c"
-                f" LEFT JOIN {quote(reference.parent)} p ON p.id = c.id WHERE p.id IS NULL AND c.id IS NOT NULL",
-            )
-            if missing:
-                counted[reference.name] = int(missing)
+    ids = f"SELECT DISTINCT {quote(reference.column)} AS id FROM {quote(reference.table)}"
+    hashed = "" if is_mariadb(connection) else _HASHED
+    missing = scalar(
+        connection,
+        f"SELECT {hashed}COUNT(*) FROM ({ids}) c"
+        f" LEFT JOIN {quote(reference.parent)} p ON p.id = c.id WHERE p.id IS NULL AND c.id IS NOT NULL",
+    )
+    return int(missing)
+
+
+def count_dangling(connections: Sequence[Connection], tables: Collection[str], stop: Stop) -> dict[str, int]:
+    """Return reference → ids that are missing in the parent table, for the references that have any."""
+    counted: dict[str, int] = {}
+
+    def count(connection: Connection, reference: Reference) -> None:
+        if missing := count_missing(connection, reference):
+            counted[reference.name] = missing
+
+    run(references(tables), connections, count, stop)
     return counted

@@ -244,7 +244,7 @@ def _fill(
             enable_events=options.enable_events and not target.staging,
         )
         orphans = count_orphans(connections[0], target.database)
-        problems = registry_problems(connections[0], manifest)
+        problems = registry_problems(connections, manifest, stop)
     return _report(manifest, target, compared, loaded, orphans, problems)
 
 
