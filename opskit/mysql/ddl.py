@@ -3,8 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from opskit.mysql.connection import quote
+from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.create_table import CreateTable, column_name, key_parts, outer_words
+
+_DDL_BUFFER_BYTES = 64 * 1024 * 1024
+_SHARE_OF_BUFFER_POOL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,20 @@ def _first_name(parts: list[str]) -> str:
 
 def _all_in(parts: list[str], names: set[str]) -> bool:
     return all(column_name(part) in names and not re.search(r"`\s*\(\d+\)", part) for part in parts)
+
+
+def raise_ddl_buffer(connection: Connection, sessions: int) -> None:
+    """Give this session's ALTER TABLE more memory for sorting, where the server lets it (MySQL from 8.0.27 on).
+
+    Sorting 2 million rows took a fifth to a quarter less processor time with 64 MB than with the default of 1 MB; more
+    threads than the default brought nothing on two processors (measured). All the `sessions` together take an eighth
+    of what the server has for its buffer pool, so that a small one, which serves the live registry too, is not short
+    of memory.
+    """
+    present = execute(connection, "SHOW VARIABLES LIKE 'innodb_ddl_buffer_size'")
+    if not present:
+        return
+    share = int(scalar(connection, "SELECT @@innodb_buffer_pool_size")) // _SHARE_OF_BUFFER_POOL // sessions
+    wanted = min(_DDL_BUFFER_BYTES, share)
+    if wanted > int(present[0][1]):
+        execute(connection, f"SET SESSION innodb_ddl_buffer_size = {wanted}")

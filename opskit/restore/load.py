@@ -1,6 +1,8 @@
 """Loading: tables, rows, indexes, programs, foreign keys, in that order."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
@@ -10,7 +12,7 @@ from opskit.backup.manifest import Chunk, Manifest, TableEntry
 from opskit.errors import ConfigurationError, CorruptError, DeniedError, NotFoundError, OpskitError, RefusedError
 from opskit.mysql.connection import Connection, ServerError, error_number, execute, is_mariadb
 from opskit.mysql.create_table import CreateTable
-from opskit.mysql.ddl import StagedTable, stage
+from opskit.mysql.ddl import StagedTable, raise_ddl_buffer, stage
 from opskit.mysql.program_file import ProgramStatement
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.wire import send
@@ -65,54 +67,79 @@ def load_rows(
     connections: Sequence[Connection],
     storage: Storage,
     manifest: Manifest,
+    definitions: Definitions,
     identities: Identities | None,
     progress: Progress,
     stop: Stop,
 ) -> None:
-    """Load every chunk in a transaction of its own, several side by side, those of the largest tables first."""
-    tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
-    tasks = [(table, chunk) for table in tables for chunk in table.chunks]
+    """Load every chunk in a transaction of its own, several side by side, those of the largest tables first.
 
-    def load(connection: Connection, task: tuple[TableEntry, Chunk]) -> None:
+    Who has loaded the last chunk of a table builds its deferred keys at once, while the others load on: the largest
+    table's take about as long as its rows, in one session. The foreign keys come last, one by one.
+    """
+    for connection in connections:
+        raise_ddl_buffer(connection, len(connections))
+    tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
+    tasks = [(table, chunk) for table in tables for chunk in table.chunks or [None]]
+    left = _Left(tasks, progress)
+
+    def load(connection: Connection, task: tuple[TableEntry, Chunk | None]) -> None:
         table, chunk = task
-        execute(connection, "START TRANSACTION")
-        stored = read_file(storage, manifest, manifest.file(chunk.name))
-        stored = opened(stored, manifest.recipients, identities)
-        with closing(statements(table, stored, manifest.largest_statement)) as judged:
-            for statement in judged:
-                stop.check()
+        if chunk:
+            _load_chunk(connection, table, stored(chunk), manifest, stop)
+        if left.is_last(table, chunk):
+            for statement in definitions.staged[table.name].additions:
                 with of_backup(connection, manifest, f"table {table.name!r}"):
-                    send(connection, statement)
-        execute(connection, "COMMIT")
-        progress.advance(chunk.rows)
+                    execute(connection, statement.encode())
+            left.built()
 
-    progress.phase("load", manifest.rows, "rows")
+    def stored(chunk: Chunk) -> Iterable[bytes]:
+        return opened(read_file(storage, manifest, manifest.file(chunk.name)), manifest.recipients, identities)
+
     run(tasks, connections, load, stop)
-
-
-def build_indexes(
-    connections: Sequence[Connection],
-    manifest: Manifest,
-    definitions: Definitions,
-    progress: Progress,
-    stop: Stop,
-) -> None:
-    """Add the deferred keys, several tables side by side, the largest first; then the foreign keys, one by one."""
-    tables = sorted(manifest.tables, key=lambda table: table.sql_bytes, reverse=True)
-    tasks = [table.name for table in tables if definitions.staged[table.name].additions]
-
-    def build(connection: Connection, name: str) -> None:
-        for statement in definitions.staged[name].additions:
-            with of_backup(connection, manifest, f"table {name!r}"):
-                execute(connection, statement.encode())
-        progress.advance(1)
-
-    progress.phase("indexes", len(tasks), "objects")
-    run(tasks, connections, build, stop)
     for name, staged in definitions.staged.items():
         if staged.foreign_keys:
             with of_backup(connections[0], manifest, f"table {name!r}"):
                 execute(connections[0], staged.foreign_keys.encode())
+
+
+def _load_chunk(
+    connection: Connection, table: TableEntry, stored: Iterable[bytes], manifest: Manifest, stop: Stop
+) -> None:
+    execute(connection, "START TRANSACTION")
+    with closing(statements(table, stored, manifest.largest_statement)) as judged:
+        for statement in judged:
+            stop.check()
+            with of_backup(connection, manifest, f"table {table.name!r}"):
+                send(connection, statement)
+    execute(connection, "COMMIT")
+
+
+class _Left:
+    """What is still to be loaded: rows are told while there are any, and then the tables that lack their keys."""
+
+    def __init__(self, tasks: Sequence[tuple[TableEntry, Chunk | None]], progress: Progress) -> None:
+        self._chunks = Counter(table.name for table, _ in tasks)
+        self._tables = len(self._chunks)
+        self._progress = progress
+        self._lock = threading.Lock()
+        progress.phase("load", sum(chunk.rows for _, chunk in tasks if chunk), "rows")
+
+    def is_last(self, table: TableEntry, chunk: Chunk | None) -> bool:
+        """Count a chunk as loaded, and tell whether it was the last one of its table."""
+        with self._lock:
+            self._progress.advance(chunk.rows if chunk else 0)
+            self._chunks[table.name] -= 1
+            if not self._chunks.total():
+                self._progress.phase("indexes", self._tables, "objects")
+            return not self._chunks[table.name]
+
+    def built(self) -> None:
+        """Count a table as having its keys."""
+        with self._lock:
+            self._tables -= 1
+            if not self._chunks.total():
+                self._progress.advance(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from opskit.restore.compare import Comparison, compare, require_comparable, requ
 from opskit.restore.load import (
     Definitions,
     LoadedPrograms,
-    build_indexes,
     load_programs,
     load_rows,
     load_tables,
@@ -232,8 +231,7 @@ def _fill(
             set_session(connection)
             connections.append(connection)
         load_tables(connections[0], manifest, definitions)
-        load_rows(connections, storage, manifest, options.identities, progress, stop)
-        build_indexes(connections, manifest, definitions, progress, stop)
+        load_rows(connections, storage, manifest, definitions, options.identities, progress, stop)
         compared = compare(connections, target.database, manifest, progress, stop)
         require_equal(compared, manifest.id)
         loaded = load_programs(
