@@ -1,6 +1,7 @@
-/* Row packets of MySQL's text protocol, turned into INSERT statements and a row digest.
+/* Row packets of MySQL's text protocol, turned into INSERT statements and a row digest; and such statements judged.
  *
- * The same as PythonRowEncoder in encode.py, byte for byte; tests/unit/test_encode.py holds the two together.
+ * The same as PythonRowEncoder in encode.py, byte for byte, and as python_are_rows in rows_text.py; tests/unit and
+ * tests/fuzz hold them together.
  * The input comes from a server: every read is checked against the end of the packet, and every packet against
  * the end of what has arrived. Nothing is allocated per row: three buffers grow and stay.
  */
@@ -524,6 +525,145 @@ cut(Encoder *self, PyObject *Py_UNUSED(ignored))
     return hand_out(self);
 }
 
+/* ---- judging the rows of a statement, which may come from anybody ---- */
+
+static const unsigned char *
+skip_digits(const unsigned char *position, const unsigned char *end)
+{
+    while (position < end && *position >= '0' && *position <= '9') {
+        position++;
+    }
+    return position;
+}
+
+/* Each of these returns where what it skips ends, or NULL where it is not as the encoder writes it. */
+
+static const unsigned char *
+skip_quoted(const unsigned char *position, const unsigned char *end)
+{
+    while (position < end) {
+        unsigned char byte = *position++;
+        if (!escapes[byte]) {
+            continue;
+        }
+        if (byte == '\'') {
+            return position;
+        }
+        if (byte != '\\' || position == end || !memchr("0nr\\'Z", *position, 6)) {
+            return NULL;
+        }
+        position++;
+    }
+    return NULL;
+}
+
+static const unsigned char *
+skip_hexadecimal(const unsigned char *position, const unsigned char *end)
+{
+    const unsigned char *start = position;
+    while (position < end && ((*position >= '0' && *position <= '9') || (*position >= 'A' && *position <= 'F'))) {
+        position++;
+    }
+    return position > start ? position : NULL;
+}
+
+static const unsigned char *
+skip_number(const unsigned char *position, const unsigned char *end)
+{
+    const unsigned char *start = position += position < end && *position == '-';
+    position = skip_digits(position, end);
+    if (position == start) {
+        return NULL;
+    }
+    if (position < end && *position == '.') {
+        start = ++position;
+        position = skip_digits(position, end);
+        if (position == start) {
+            return NULL;
+        }
+    }
+    if (position < end && *position == 'e') {
+        position++;
+        start = position += position < end && (*position == '+' || *position == '-');
+        position = skip_digits(position, end);
+        if (position == start) {
+            return NULL;
+        }
+    }
+    return position;
+}
+
+static int
+begins_with(const unsigned char *position, const unsigned char *end, const char *text, size_t length)
+{
+    return (size_t)(end - position) >= length && memcmp(position, text, length) == 0;
+}
+
+static const unsigned char *
+skip_value(const unsigned char *position, const unsigned char *end)
+{
+    if (begins_with(position, end, "'", 1)) {
+        return skip_quoted(position + 1, end);
+    }
+    if (begins_with(position, end, "NULL", 4)) {
+        return position + 4;
+    }
+    if (begins_with(position, end, "0x", 2)) {
+        return skip_hexadecimal(position + 2, end);
+    }
+    if (begins_with(position, end, "_binary '", 9)) {
+        return skip_quoted(position + 9, end);
+    }
+    return skip_number(position, end);
+}
+
+static int
+is_rows(const unsigned char *position, const unsigned char *end, Py_ssize_t columns)
+{
+    for (;;) {
+        for (Py_ssize_t column = 0; column < columns; column++) {
+            if (position == end || *position++ != (column ? ',' : '(')) {
+                return 0;
+            }
+            position = skip_value(position, end);
+            if (position == NULL) {
+                return 0;
+            }
+        }
+        if (end - position < 2 || *position++ != ')') {
+            return 0;
+        }
+        if (*position != ',') {
+            return *position == ';' && position + 1 == end;
+        }
+        position++;
+    }
+}
+
+static PyObject *
+are_rows(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    Py_buffer view;
+    Py_ssize_t start, columns;
+    if (!PyArg_ParseTuple(arguments, "y*nn", &view, &start, &columns)) {
+        return NULL;
+    }
+    int found = 0;
+    if (start >= 0 && start <= view.len && columns > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        const unsigned char *bytes = view.buf;
+        found = is_rows(bytes + start, bytes + view.len, columns);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&view);
+    return PyBool_FromLong(found);
+}
+
+static PyMethodDef functions[] = {
+    {"are_rows", are_rows, METH_VARARGS, "Tell whether a statement goes on as rows of so many columns, and ends there."},
+    {NULL, NULL, 0, NULL},
+};
+
 /* ---- the type ---- */
 
 static int
@@ -669,6 +809,7 @@ static PyModuleDef module = {
     .m_name = "opskit.mysql._encode",
     .m_doc = "Row packets to SQL, in C.",
     .m_size = -1,
+    .m_methods = functions,
 };
 
 PyMODINIT_FUNC

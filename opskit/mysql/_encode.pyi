@@ -1,5 +1,7 @@
 from typing_extensions import Buffer
 
+def are_rows(statement: bytes, start: int, columns: int, /) -> bool: ...
+
 class PacketError(ValueError): ...
 
 class RowEncoder:

@@ -4,7 +4,6 @@ A backup is hostile input: digests lie beside the data, so whoever can write the
 file is read against this grammar before anything is loaded, and again while it is loaded.
 """
 
-import re
 from collections.abc import Generator, Iterable
 
 from opskit.backup import layout
@@ -13,15 +12,11 @@ from opskit.backup.stages import decompressed, gathered, lines
 from opskit.errors import CorruptError
 from opskit.mysql.create_table import CreateTable, parse_create_table
 from opskit.mysql.program_file import Expected, ProgramStatement, parse
+from opskit.mysql.rows_text import are_rows
 from opskit.mysql.schema import insert_into
 from opskit.mysql.session_file import FILE_HEADER
 
 _HEADER_LINES = FILE_HEADER.splitlines()
-# Possessive quantifiers: a hostile line must not cost more than one pass.
-_VALUE = (
-    rb"(?:NULL|0x[0-9A-F]++|-?\d++(?:\.\d++)?(?:e[-+]?\d++)?"
-    rb"|(?:_binary )?'(?:[^'\\\x00\n\r\x1a]++|\\[0nr\\'Z])*+')"
-)
 
 
 class Inserts:
@@ -29,15 +24,14 @@ class Inserts:
 
     def __init__(self, table: TableEntry) -> None:
         self._head = insert_into(table.name, table.columns)
-        row = rb"\(" + _VALUE + (rb"(?:,%b){%d}+" % (_VALUE, len(table.columns) - 1)) + rb"\)"
-        self._rows = re.compile(rb"%b(?:,%b)*+;" % (row, row))
+        self._columns = len(table.columns)
         self._table = table.name
 
     def check(self, line: bytes) -> bytes:
         """Return the line, which is one statement; `CorruptError` if it is not one of this table's."""
         if not line.startswith(self._head):
             raise CorruptError(f"a statement that does not belong to table {self._table!r}: {line[:60]!r}")
-        if not self._rows.fullmatch(line, len(self._head)):
+        if not are_rows(line, len(self._head), self._columns):
             raise CorruptError(f"a statement that opskit does not write, in the rows of table {self._table!r}")
         return line
 

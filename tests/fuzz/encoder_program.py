@@ -2,7 +2,8 @@
 
     python encoder_program.py EXTENSION SEED ROUNDS
 
-Every answer must be that of the encoder in plain Python, errors included. The sanitizers end the process.
+Every answer must be that of the encoder in plain Python, errors included; and every statement, written by it or
+broken, must be judged as plain Python judges it. The sanitizers end the process.
 """
 
 import importlib.machinery
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from opskit.mysql.encode import PacketError, PythonRowEncoder
+from opskit.mysql.rows_text import python_are_rows
 
 KINDS = "ndtx"
 HEAD = b"INSERT INTO `t` (`a`) VALUES "
@@ -90,6 +92,15 @@ def play(encoder: Any, pieces: list[bytes], errors: tuple[type[Exception], ...])
     return [*told, *state]
 
 
+def broken(text: bytes, random_: random.Random) -> bytes:
+    """Change a few bytes of a statement, or cut it off."""
+    content = bytearray(text)
+    for _ in range(random_.choice((0, 1, 3))):
+        if content:
+            content[random_.randrange(min(len(content), 4000))] = random_.choice(b"'\\,();0x-.eN_ \0\n")
+    return bytes(content[: random_.randrange(len(content) + 1)] if random_.random() < 0.2 else content)
+
+
 def main(path: str, seed: str, rounds: str) -> None:
     extension = load(path)
     random_ = random.Random(int(seed))
@@ -109,6 +120,10 @@ def main(path: str, seed: str, rounds: str) -> None:
         found = play(extension.RowEncoder(kinds, HEAD), pieces, (extension.PacketError,))
         if found != expected:
             sys.exit(f"round {number} of seed {seed}: {str(found)[:300]} is not {str(expected)[:300]}")
+        for line in b"".join(each for each in expected if isinstance(each, bytes)).splitlines():
+            text, start = broken(line, random_), random_.choice((len(HEAD), len(HEAD), 0, len(line)))
+            if extension.are_rows(text, start, columns) != python_are_rows(text, start, columns):
+                sys.exit(f"round {number} of seed {seed}: {text[:300]!r} is not judged alike")
     sys.stdout.write(f"{rounds} rounds\n")
 
 
