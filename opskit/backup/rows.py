@@ -134,9 +134,8 @@ class RowsJob:
         checksum = execute(worker.connection, f"CHECKSUM TABLE {quote(read.table.name)}")[0][1]
         read.checksum = int(checksum) if checksum is not None else None
 
-    def _count_missing(self, reference: Reference, worker: Worker) -> None:
-        if missing := count_missing(worker.connection, reference):
-            self.dangling[reference.name] = missing
+    def _count_missing(self, of_one_parent: list[Reference], worker: Worker) -> None:
+        self.dangling.update(count_missing(worker.connection, of_one_parent))
 
     def _release_later(self, worker: Worker, read: TableRead) -> None:
         """Give back the worker's locks on the tables after this one.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from opskit.mysql.connection import Connection, is_mariadb, quote, scalar
+from opskit.mysql.connection import Connection, execute, is_mariadb, quote, scalar
 from opskit.workers import Stop, run
 
 
@@ -47,33 +47,62 @@ REFERENCES = (
 _HASHED = "/*+ BNL(p) NO_JOIN_INDEX(p PRIMARY) */ "
 
 
-def references(tables: Collection[str]) -> list[Reference]:
-    """Return the references that a database with these tables can have."""
-    return [each for each in REFERENCES if each.table in tables and each.parent in tables]
+def references(tables: Collection[str]) -> list[list[Reference]]:
+    """Return the references that a database with these tables can have, those to one parent together."""
+    possible = [each for each in REFERENCES if each.table in tables and each.parent in tables]
+    parents = dict.fromkeys(each.parent for each in possible)
+    return [[each for each in possible if each.parent == parent] for parent in parents]
 
 
-def count_missing(connection: Connection, reference: Reference) -> int:
-    """Return how many ids the reference names that are missing in the parent table.
+def count_missing(connection: Connection, of_one_parent: Sequence[Reference]) -> dict[str, int]:
+    """Return reference → ids that are missing in the parent table, for those of its references that have any.
 
     Distinct ids are counted, not rows: an index gives them without reading the rows.
     """
-    ids = f"SELECT DISTINCT {quote(reference.column)} AS id FROM {quote(reference.table)}"
-    hashed = "" if is_mariadb(connection) else _HASHED
-    missing = scalar(
-        connection,
-        f"SELECT {hashed}COUNT(*) FROM ({ids}) c"
-        f" LEFT JOIN {quote(reference.parent)} p ON p.id = c.id WHERE p.id IS NULL AND c.id IS NOT NULL",
-    )
-    return int(missing)
+    gapless = _gapless(connection, of_one_parent[0].parent)
+    counted = {
+        each.name: _outside(connection, each, gapless) if gapless else _absent(connection, each)
+        for each in of_one_parent
+    }
+    return {name: missing for name, missing in counted.items() if missing}
 
 
 def count_dangling(connections: Sequence[Connection], tables: Collection[str], stop: Stop) -> dict[str, int]:
-    """Return reference → ids that are missing in the parent table, for the references that have any."""
+    """Return what `count_missing` says of every parent table."""
     counted: dict[str, int] = {}
 
-    def count(connection: Connection, reference: Reference) -> None:
-        if missing := count_missing(connection, reference):
-            counted[reference.name] = missing
+    def count(connection: Connection, of_one_parent: list[Reference]) -> None:
+        counted.update(count_missing(connection, of_one_parent))
 
     run(references(tables), connections, count, stop)
     return counted
+
+
+def _gapless(connection: Connection, parent: str) -> tuple[int, int] | None:
+    """Return the first and the last id of a table that has every number between them, as one has that loses no rows."""
+    found, first, last = execute(connection, f"SELECT COUNT(DISTINCT id), MIN(id), MAX(id) FROM {quote(parent)}")[0]
+    numbered = isinstance(first, int) and isinstance(last, int) and last - first + 1 == found
+    return (first, last) if numbered else None
+
+
+def _outside(connection: Connection, reference: Reference, ids: tuple[int, int]) -> int:
+    column = quote(reference.column)
+    return int(
+        scalar(
+            connection,
+            f"SELECT COUNT(DISTINCT {column}) FROM {quote(reference.table)} WHERE {column} NOT BETWEEN %s AND %s",
+            ids,
+        )
+    )
+
+
+def _absent(connection: Connection, reference: Reference) -> int:
+    ids = f"SELECT DISTINCT {quote(reference.column)} AS id FROM {quote(reference.table)}"
+    hashed = "" if is_mariadb(connection) else _HASHED
+    return int(
+        scalar(
+            connection,
+            f"SELECT {hashed}COUNT(*) FROM ({ids}) c"
+            f" LEFT JOIN {quote(reference.parent)} p ON p.id = c.id WHERE p.id IS NULL AND c.id IS NOT NULL",
+        )
+    )

@@ -215,6 +215,8 @@ DANGLING = {
         "Association.execution_id": 1,
         "Event.execution_id": 1,
     },
+    # Where ids have a gap, each one is looked up.
+    "DELETE FROM Artifact WHERE id = 2": {"ArtifactProperty.artifact_id": 1, "Attribution.artifact_id": 1},
     "UPDATE Artifact SET type_id = 999 WHERE id < 3": {"Artifact.type_id": 1},
 }
 
