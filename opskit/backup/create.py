@@ -49,7 +49,7 @@ class Options:
     """How a backup is made; the defaults suit a nightly job."""
 
     workers: int = 4
-    compression_level: int = 3
+    compression_level: int = 2
     max_duration_seconds: float = 6 * 3600
     consistency: Level = "instance"
     lease_wait_seconds: float = 0

@@ -64,7 +64,7 @@ class Backup(Section):
     """How a dump is taken."""
 
     workers: Annotated[Whole, Field(ge=1, le=64)] = 4
-    compression_level: Annotated[Whole, Field(ge=1, le=19)] = 3
+    compression_level: Annotated[Whole, Field(ge=1, le=19)] = 2
     max_duration: Duration = timedelta(hours=6)
     min_interval: Duration = timedelta(minutes=10)
     server_checksum: bool = False
