@@ -59,6 +59,7 @@ restore.add_command(cleanup)
 @click.option("--workers", type=click.IntRange(1, 64), help="Sessions that load side by side [backup.workers].")
 @click.option("--keep-definer", is_flag=True, help="Keep the DEFINER of views, triggers, routines and events.")
 @click.option("--enable-events", is_flag=True, help="Give events their recorded state; only with --into.")
+@click.option("--skip-binlog", is_flag=True, help="Write no binary log: replicas get nothing of it; only with --into.")
 @click.option("--lease-wait", type=DurationType(), default="0s", help="Wait this long for another run to end.")
 @exchange_options
 @pass_invocation
@@ -73,6 +74,7 @@ def run(
     workers: int | None,
     keep_definer: bool,
     enable_events: bool,
+    skip_binlog: bool,
     lease_wait: timedelta,
     run_id: str | None,
     restart: bool,
@@ -84,7 +86,11 @@ def run(
     BACKUP is an id, a prefix of one, or latest.
     """
     _refuse_what_does_not_belong_together(
-        swap=swap, into=into, only_with_swap=yes or restart or no_safety_backup, enable_events=enable_events
+        swap=swap,
+        into=into,
+        only_with_swap=yes or restart or no_safety_backup,
+        enable_events=enable_events,
+        skip_binlog=skip_binlog,
     )
     registry, settings = invocation.registry, invocation.settings
     with advised(UNTOUCHED) if yes else nullcontext():
@@ -97,10 +103,11 @@ def run(
             run_id=run_id,
             keep_definer=keep_definer,
             enable_events=enable_events,
+            binary_log=not skip_binlog,
             lease_wait_seconds=lease_wait.total_seconds(),
         )
         to_restart = Restart(invocation, registry, restart_timeout) if restart and yes else None
-    _announce(manifest, registry)
+    _announce(manifest, registry, binary_log=not skip_binlog)
     if not swap:
         _restore(invocation, storage, manifest, options)
     elif not yes:
@@ -113,7 +120,7 @@ def run(
 
 
 def _refuse_what_does_not_belong_together(
-    *, swap: bool, into: str | None, only_with_swap: bool, enable_events: bool
+    *, swap: bool, into: str | None, only_with_swap: bool, enable_events: bool, skip_binlog: bool
 ) -> None:
     if swap and into:
         raise UsageError("--swap replaces the live database, --into names another one: give one of them")
@@ -121,6 +128,11 @@ def _refuse_what_does_not_belong_together(
         raise UsageError("--yes, --restart and --no-safety-backup belong to --swap", hint="add --swap")
     if enable_events and not into:
         raise UsageError("--enable-events belongs to --into: events never run in staging", hint="add --into NAME")
+    if skip_binlog and not into:
+        raise UsageError(
+            "--skip-binlog belongs to --into: what becomes live, or is dropped later, must be in the binary log",
+            hint="add --into NAME",
+        )
 
 
 def _restore(invocation: Invocation, storage: Storage, manifest: Manifest, options: Options) -> None:
@@ -166,8 +178,8 @@ def _swap(
         invocation.found_problems()
 
 
-def _announce(manifest: Manifest, registry: Registry) -> None:
-    added = additions(manifest)
+def _announce(manifest: Manifest, registry: Registry, *, binary_log: bool) -> None:
+    added = additions(manifest, binary_log=binary_log)
     logger.info(
         "restoring %s: %s rows, about %s of data and %s of binary log on %s",
         manifest.id,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from opskit.backup.manifest import Manifest
 from opskit.errors import ConfigurationError, NoSpaceError
+from opskit.mysql.binary_log import has_binary_log
 from opskit.mysql.connection import Connection, execute, is_mariadb, scalar
 from opskit.mysql.create_table import CreateTable
-from opskit.restore.space import additions, has_binary_log, room
+from opskit.restore.space import additions, room
 
 # Beside the statement a packet holds the command byte; the server wants some room too.
 _PACKET_ROOM = 1024

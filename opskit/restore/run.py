@@ -15,6 +15,7 @@ from opskit.backup.holds import held
 from opskit.backup.manifest import LARGEST_STATEMENT, ArtifactCounts, File, Manifest, TableEntry
 from opskit.errors import CorruptError, OpskitError
 from opskit.mysql import wire
+from opskit.mysql.binary_log import skip_binary_log
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.create_table import CreateTable
 from opskit.mysql.lease import Lease
@@ -55,6 +56,7 @@ class Options:
     run_id: str | None = None  # of the names that are generated; a new one each time unless exact names were granted
     keep_definer: bool = False
     enable_events: bool = False
+    binary_log: bool = True
     lease_wait_seconds: float = 0
     identities: Identities | None = None
     maximum_bytes: int | None = None  # of data and binary log that the run may add
@@ -108,6 +110,8 @@ def restore_under(
         contextlib.closing(connect(server)) as admin,
     ):
         require_supported(admin)
+        if not options.binary_log:
+            skip_binary_log(admin)
         require_comparable(manifest)
         target = _choose_target(admin, options, manifest)
         definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))
@@ -229,6 +233,8 @@ def _fill(
             connection = open_connections.enter_context(contextlib.closing(connect(server, target.database)))
             stop.on_stop(lambda held=connection: wire.sever(held))  # type: ignore[misc] # a default binds the loop's value
             set_session(connection)
+            if not options.binary_log:
+                skip_binary_log(connection)
             connections.append(connection)
         load_tables(connections[0], manifest, definitions)
         load_rows(connections, storage, manifest, definitions, options.identities, progress, stop)
@@ -243,12 +249,14 @@ def _fill(
         )
         orphans = count_orphans(connections[0], target.database)
         problems = registry_problems(connections, manifest, stop)
-    return _report(manifest, target, compared, loaded, orphans, problems)
+    added = additions(manifest, binary_log=options.binary_log)
+    return _report(manifest, target, added, compared, loaded, orphans, problems)
 
 
 def _report(
     manifest: Manifest,
     target: Target,
+    added: Additions,
     compared: list[Comparison],
     loaded: LoadedPrograms,
     orphans: dict[str, int],
@@ -265,7 +273,7 @@ def _report(
         names_source=tuple(f"{each.kind} {each.name}" for each in manifest.programs if each.names_database),
         orphans=orphans,
         registry_problems=tuple(problems),
-        added=additions(manifest),
+        added=added,
         warnings=(
             *manifest.warnings,
             *(f"event {name!r}: its time has passed, and the server dropped it" for name in loaded.expired_events),

@@ -15,11 +15,11 @@ class Additions:
     binlog_bytes: int
 
 
-def additions(manifest: Manifest) -> Additions:
+def additions(manifest: Manifest, *, binary_log: bool = True) -> Additions:
     """Estimate from the source's table sizes and from the length of the statements."""
     return Additions(
         data_bytes=sum(table.data_bytes for table in manifest.tables),
-        binlog_bytes=sum(table.sql_bytes for table in manifest.tables),
+        binlog_bytes=sum(table.sql_bytes for table in manifest.tables) if binary_log else 0,
     )
 
 
@@ -75,8 +75,3 @@ def room(connection: Connection) -> int | None:
     disks = execute(connection, "SELECT path, available * 1024 FROM information_schema.disks")
     around = [(len(path), int(free)) for path, free in disks if folder.startswith(path.rstrip("/") + "/")]
     return max(around)[1] if around else None
-
-
-def has_binary_log(connection: Connection) -> bool:
-    """Tell whether rows are written to a binary log as well."""
-    return bool(int(scalar(connection, "SELECT @@log_bin")))

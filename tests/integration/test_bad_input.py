@@ -167,9 +167,10 @@ def test_target_that_no_database_can_be_called_is_2(place: Place, name: str) -> 
     assert place.state() == before
 
 
-def test_events_are_not_enabled_in_staging(place: Place) -> None:
+@pytest.mark.parametrize("options", [["--enable-events"], ["--skip-binlog"], ["--skip-binlog", "--swap"]])
+def test_staging_takes_no_option_that_belongs_to_a_named_database(place: Place, options: list[str]) -> None:
     before = place.state()
-    assert "--into" in complained(place.run("restore", "run", "latest", "--enable-events"), 2)
+    assert "--into" in complained(place.run("restore", "run", "latest", *options), 2)
     assert place.state() == before
 
 

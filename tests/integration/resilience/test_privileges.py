@@ -141,6 +141,20 @@ def test_owner_restores_into_a_named_database_after_the_grant_that_is_printed(
     assert restore(owner, storage, manifest, into).rows == manifest.rows
 
 
+def test_restore_stays_out_of_the_binary_log_after_the_grant_that_is_printed(
+    mysql: Server, registry: str, storage: Storage, owner: Endpoint
+) -> None:
+    manifest = create_backup(owner, registry, storage, REGISTRY)
+    into = RestoreOptions(into=f"{registry}_opskit_unlogged", binary_log=False)
+    with pytest.raises(DeniedError) as caught:
+        restore(owner, storage, manifest, into)
+    mysql.execute(statement_in(caught.value), rf"GRANT ALL ON `{registry}\_opskit\_unlogged`.* TO {owner.user}")
+    before = mysql.execute("SELECT @@gtid_executed")
+    report = restore(owner, storage, manifest, into)
+    assert (report.rows, report.added.binlog_bytes) == (manifest.rows, 0)
+    assert mysql.execute("SELECT @@gtid_executed") == before
+
+
 PROGRAMS = (
     "CREATE PROCEDURE first_routine() SELECT 1",
     "CREATE FUNCTION second_routine() RETURNS INT DETERMINISTIC RETURN 1",
