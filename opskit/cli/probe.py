@@ -1,5 +1,7 @@
 """`opskit probe`: whether the registry is healthy, layer by layer."""
 
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -113,4 +115,7 @@ def rendered(results: Sequence[CheckResult], form: Format) -> str:
     """Return the results in one of the formats."""
     if form == "json":
         return as_json(render.document(results))
-    return {"text": render.text, "nagios": render.nagios, "prometheus": render.prometheus}[form](results)
+    if form == "text":
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()
+        return render.text(results, shutil.get_terminal_size().columns if on_terminal else None)
+    return {"nagios": render.nagios, "prometheus": render.prometheus}[form](results)

@@ -1,5 +1,6 @@
 """Results of checks as they are shown: to people, to programs, to Nagios, to Prometheus."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +11,9 @@ from opskit.probe.result import CheckResult, State, gravest
 NAGIOS_CODES: Final[Mapping[State, int]] = MappingProxyType(
     {State.NOT_APPLICABLE: 0, State.OK: 0, State.WARNING: 1, State.CRITICAL: 2, State.UNKNOWN: 3}
 )
+_ADVICE = f"{'':<29}→ "
+# Of a terminal that is narrower than this the text makes a column that can be read.
+_NARROWEST = 24
 
 
 def document(results: Sequence[CheckResult]) -> dict[str, object]:
@@ -35,27 +39,51 @@ def document(results: Sequence[CheckResult]) -> dict[str, object]:
     }
 
 
-def text(results: Sequence[CheckResult]) -> str:
-    """Return one line for each layer, with what to do below those that need somebody."""
-    width = max((len(result.registry) for result in results), default=0)
+def text(results: Sequence[CheckResult], width: int | None = None) -> str:
+    """Return each registry with a line for each of its layers, and what to do below those that need somebody.
+
+    Lines are broken to fit a terminal of so many columns; without one a finding stays on its line.
+    """
     lines = []
-    for result in results:
-        seconds = "" if result.state is State.NOT_APPLICABLE else f"{result.seconds * 1000:.0f} ms"
-        lines.append(
-            f"{result.registry:<{width}}  {result.layer:<9}  {result.state:<14}  {seconds:>7}  {result.detail}"
-        )
-        advice = [result.hint, result.runbook and f"runbook: {result.runbook}"]
-        lines += [f"{'':<{width}}             → {each}" for each in advice if each]
+    for registry in dict.fromkeys(result.registry for result in results):
+        its = [result for result in results if result.registry == registry]
+        lines.append(f"{registry}: {gravest(result.state for result in its)}")
+        for result in its:
+            lines += _hanging(f"  {result.layer:<9}  {result.state:<14}  ", _said(result), width)
+            advice = [result.hint, result.runbook and f"runbook: {result.runbook}"]
+            lines += [line for each in advice if each for line in _hanging(_ADVICE, each, width)]
     return "\n".join(lines)
+
+
+def _said(result: CheckResult) -> str:
+    return result.detail if result.state is State.NOT_APPLICABLE else f"{result.detail} ({took(result.seconds)})"
+
+
+def took(seconds: float) -> str:
+    """Return how long a check took, for people."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _hanging(head: str, said: str, width: int | None) -> list[str]:
+    """Return the head and the text behind it; what does not fit stands below the text, not below the head."""
+    if width is None:
+        return [head + said]
+    room = max(width - len(head), _NARROWEST)
+    first, *others = textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [head + first, *(" " * len(head) + line for line in others)]
 
 
 def nagios(results: Sequence[CheckResult]) -> str:
     """Return what a Nagios plugin prints: a line with the verdict and performance data, then one a layer."""
     state = gravest(result.state for result in results)
     word = "ok" if NAGIOS_CODES[state] == 0 else state
-    bad = [f"{each.registry} {each.layer}: {each.detail}" for each in results if NAGIOS_CODES[each.state]]
     applicable = [each for each in results if each.state is not State.NOT_APPLICABLE]
-    summary = _unpiped("; ".join(bad) or f"{len(applicable)} layers are well")
+    bad = sorted((each for each in results if NAGIOS_CODES[each.state]), key=lambda each: -each.state.gravity)
+    # Whoever reads the first line on a telephone wants the gravest in full, and the others by name.
+    said = [f"{each.registry} {each.layer}: {each.detail}" for each in bad[:1]]
+    said += [f"{each.registry} {each.layer} {each.state}" for each in bad[1:]]
+    well = f"{len(applicable)} {'layer is' if len(applicable) == 1 else 'layers are'} well"
+    summary = _unpiped("; ".join(said) or well)
     performance = " ".join(f"'{each.registry} {each.layer}'={each.seconds:.3f}s" for each in applicable)
     lines = [_unpiped(f"{each.registry} {each.layer} {each.state}: {each.detail}") for each in results]
     return "\n".join([f"OPSKIT {word.upper()} - {summary} | {performance}", *lines])

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from opskit import __version__
 from opskit.backup.manifest import Manifest
+from opskit.probe import render
 from opskit.probe.result import CheckResult, State, gravest
 from opskit.serve import chart
 from opskit.serve.observation import Observation, RegistryObservation
@@ -100,7 +101,7 @@ def page(
         runbook=lambda name: f"{runbooks_url.rstrip('/')}/{name}.md" if runbooks_url else None,
         ago=lambda moment: ago(moment, observation.moment),
         size=size,
-        took=took,
+        took=render.took,
         zone=zone.key,
         chart=chart,
     )
@@ -175,11 +176,6 @@ def _missing(registry: RegistryObservation, observation: Observation) -> Answer:
 def _checks(registry: RegistryObservation, *layers: str) -> tuple[CheckResult, ...]:
     found = [check for check in map(registry.check, layers) if check is not None]
     return tuple(sorted(found, key=lambda check: -check.state.gravity))
-
-
-def took(seconds: float) -> str:
-    """Return how long a check took."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -13,6 +13,7 @@ from opskit.probe import render
 from opskit.probe.result import LAYERS, RUNBOOKS, CheckResult, Finding, State, gravest
 from opskit.probe.runner import Check, run_checks
 from opskit.redaction import MASK, conceal
+from tests.observations import broken
 from tests.unit.command_line import PROJECT
 
 OK = Finding(State.OK, "well", values={"schema_dirty": 0.0})
@@ -116,7 +117,12 @@ RESULTS = [
 def test_nagios_line_has_the_verdict_and_performance_data_behind_one_bar() -> None:
     first = render.nagios(RESULTS).splitlines()[0]
     assert first == "OPSKIT CRITICAL - a rest: no / answer | 'a mysql'=0.012s 'a rest'=5.000s"
-    assert render.nagios(RESULTS[:1]).startswith("OPSKIT OK - 1 layers are well | ")
+    assert render.nagios(RESULTS[:1]).startswith("OPSKIT OK - 1 layer is well | ")
+
+
+def test_nagios_line_tells_the_gravest_in_full_and_the_others_by_name() -> None:
+    warning = CheckResult("a", "proxy", (Finding(State.WARNING, "soon"),), 0.1)
+    assert render.nagios([warning, *RESULTS]).startswith("OPSKIT CRITICAL - a rest: no / answer; a proxy warning | ")
 
 
 def test_prometheus_text_is_read_by_the_client_s_own_parser() -> None:
@@ -133,10 +139,23 @@ def test_prometheus_text_is_read_by_the_client_s_own_parser() -> None:
 
 
 def test_text_tells_what_to_do_below_a_layer_that_is_not_well() -> None:
-    lines = render.text(RESULTS).splitlines()
-    assert [line.split()[1:3] for line in lines[:2]] == [["mysql", "ok"], ["rest", "critical"]]
-    assert lines[2].strip() == "→ look"
-    assert lines[3].strip() == "→ runbook: registry-down"
+    assert render.text([*RESULTS, CheckResult("b", "mysql", (OK,), 0.012)]).splitlines() == [
+        "a: critical",
+        "  mysql      ok              well (12 ms)",
+        "  rest       critical        no | answer (5.0 s)",
+        "                             → look",
+        "                             → runbook: registry-down",
+        "  grpc       not-applicable  not configured",
+        "b: ok",
+        "  mysql      ok              well (12 ms)",
+    ]
+
+
+def test_text_fits_a_terminal_and_says_the_same() -> None:
+    results = broken().registries[0].checks
+    fitted = render.text(results, 80)
+    assert max(map(len, fitted.splitlines())) <= 80
+    assert " ".join(fitted.split()) == " ".join(render.text(results).split())
 
 
 def test_every_runbook_that_is_named_is_there() -> None:
