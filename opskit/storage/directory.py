@@ -32,6 +32,7 @@ class DirectoryStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._said_to_be_missing = False
 
     @property
     def url(self) -> str:
@@ -73,7 +74,9 @@ class DirectoryStorage:
         check_prefix(prefix)
         with translated(f"cannot list {self._root}"):
             if self._is_yet_to_be_made():
-                logger.warning("there is no directory %s yet: the first backup makes it", self._root)
+                if not self._said_to_be_missing:
+                    logger.warning("there is no directory %s yet: the first backup makes it", self._root)
+                self._said_to_be_missing = True
                 return
             with self._opened() as root:
                 yield from _walk(root, "", prefix)
