@@ -10,6 +10,7 @@ from opskit.probe.proxy import check
 from opskit.probe.result import CheckResult, State
 from opskit.probe.web import Web
 from opskit.redaction import conceal
+from opskit.settings.endpoints import HttpEndpoint
 from tests.integration.probe.conftest import MARGIN_SECONDS, result_of
 from tests.integration.probe.http_servers import (
     ABSENT,
@@ -57,6 +58,14 @@ def test_without_a_token_only_the_proxy_is_proved() -> None:
         result = probed(server.url, token=None)
     assert result.state is State.OK
     assert [each.state for each in result.findings] == [State.OK, State.NOT_APPLICABLE]
+
+
+def test_token_that_cannot_be_read_is_unknown_though_the_proxy_is_alive(tmp_path: Path) -> None:
+    endpoint = HttpEndpoint.model_validate({"url": "http://127.0.0.1", "token_file": tmp_path / "absent"})
+    with http_server(OAUTH) as server:
+        web = Web(server.url, MARGIN_SECONDS, None, endpoint.read_token)
+        result = result_of(lambda: check(web, certificate_min_days=14), layer="proxy")
+    assert [each.state for each in result.findings] == [State.OK, State.UNKNOWN]
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,21 @@ def test_certificate_is_verified_and_its_days_are_counted(tmp_path: Path) -> Non
     assert "cannot be verified" in untrusted.detail
 
 
+@pytest.mark.parametrize(
+    ("days", "state", "words"),
+    [
+        (9.5, State.WARNING, "the certificate is valid for 9 days"),
+        (-1, State.CRITICAL, "the certificate expired on 20"),
+    ],
+)
+def test_certificate_that_ends_is_told(tmp_path: Path, days: float, state: State, words: str) -> None:
+    authority = Authority.made_in(tmp_path)
+    with http_server(release("2.24"), authority.context(days=days)) as server:
+        result = probed(server.url, ca_file=authority.file)
+    assert (result.state, result.runbook) == (state, "certificate-expiring")
+    assert words in result.detail
+
+
 def test_redirect_is_not_followed() -> None:
     with http_server(release("2.22")) as elsewhere:
 
