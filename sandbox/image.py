@@ -26,7 +26,8 @@ TOOLS = ("buildah", "bubblewrap")
 # Those of UBI have the same: gRPC wants the C++ library.
 BASE = ("base-files", "dash", "coreutils", "python3", "libstdc++6")
 BUILD_BASE = (*BASE, "python3-venv", "python3-dev", "gcc")
-BUILD_SECONDS = 900
+# On a machine that has to fetch two bases and all wheels.
+BUILD_SECONDS = 1800
 # One as OpenShift gives a namespace; no file of the image is that user's.
 USER = 1_000_650_000
 
@@ -65,8 +66,9 @@ class Image:
 
         `mounts` are read-only folders by where the container sees them; `/tmp` is its own, the network the machine's.
         """
-        # The base has /var/run as a link to /run, which must not be followed out of it.
-        placed = {re.sub("^/var/run/", "/run/", target): source for target, source in mounts.items()}
+        # Where /var/run is a link to /run, it must not be followed out of the image.
+        run = "/run/" if (self.files / "var/run").is_symlink() else "/var/run/"
+        placed = {re.sub("^/var/run/", run, target): source for target, source in mounts.items()}
         for target in placed:
             (self.files / target.lstrip("/")).mkdir(parents=True, exist_ok=True)  # as a container's runtime does
         variables = dict(each.split("=", 1) for each in self.config["Env"]) | dict(environment)

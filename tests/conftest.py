@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from sandbox import UnavailableSandboxError
-from sandbox.cluster import BUILD_SECONDS, CRDS, Cluster
-from sandbox.cluster import cluster as kubernetes_cluster
+from sandbox import cluster as cluster_module
+from sandbox import image as image_module
+from sandbox.cluster import CRDS, Cluster
+from sandbox.image import Image
 from sandbox.mariadb import mariadb_server
 from sandbox.mlmd import Library, mlmd_library
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
@@ -19,6 +21,7 @@ from sandbox.server import Account, OwnServer, Server
 
 MARKER_OF_FIXTURE = {
     "cluster": "cluster",
+    "image": "image",
     "mysql": "mysql",
     "own_mysql": "mysql",
     "mariadb": "mariadb",
@@ -26,6 +29,7 @@ MARKER_OF_FIXTURE = {
     "rclone": "s3",
     "moto": "s3",
 }
+BUILT = {"cluster": cluster_module.BUILD_SECONDS, "image": image_module.BUILD_SECONDS}
 USED = pytest.StashKey[list[str]]()
 MARKERS = pytest.StashKey[dict[str, set[str]]]()
 
@@ -35,8 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name in getattr(item, "fixturenames", ()):
             if name in MARKER_OF_FIXTURE:
                 item.add_marker(MARKER_OF_FIXTURE[name])
-                if name == "cluster":
-                    item.add_marker(pytest.mark.timeout(BUILD_SECONDS))  # the first test may have to build it
+                if name in BUILT:
+                    item.add_marker(pytest.mark.timeout(BUILT[name]))  # the first test may have to build it
         config.stash[MARKERS][item.nodeid] = {mark.name for mark in item.iter_markers()}
 
 
@@ -209,8 +213,17 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A Kubernetes API server with the custom resources that opskit meets; no pod ever starts."""
     with ExitStack() as stack:
         with skipped_unless_had("cluster"):
-            server = stack.enter_context(kubernetes_cluster())
+            server = stack.enter_context(cluster_module.cluster())
         server.kubectl("apply", "--server-side", "-f", str(CRDS))
         server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         request.config.stash[USED].append(str(server))
         yield server
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[Image]:
+    """opskit's image, built from this checkout."""
+    with ExitStack() as stack:
+        with skipped_unless_had("image"):
+            built = stack.enter_context(image_module.image())
+        yield built

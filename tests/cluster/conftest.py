@@ -1,7 +1,9 @@
 import json
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,10 @@ import yaml
 
 from sandbox.cluster import Cluster
 from sandbox.kustomize import Manifest
+from tests.unit.command_line import environment, opskit_command
 from tests.waiting import eventually
+
+Opskit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,22 @@ def namespaces(cluster: Cluster) -> Iterator[Callable[[], Namespace]]:
 @pytest.fixture
 def namespace(namespaces: Callable[[], Namespace]) -> Namespace:
     return namespaces()
+
+
+@pytest.fixture
+def opskit(namespace: Namespace, tmp_path: Path) -> Opskit:
+    """Run opskit as the cluster's administrator, in the test's namespace."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        group, command, *rest = arguments
+        return subprocess.run(
+            opskit_command(group, command, "--namespace", namespace.name, *rest),
+            cwd=tmp_path,
+            env=environment(KUBECONFIG=str(namespace.cluster.kubeconfig)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,13 @@ import yaml
 
 from opskit.jobs import JOBS
 from sandbox.kustomize import CRONJOBS, rendered
-from tests.cluster.conftest import Namespace
+from tests.cluster.conftest import Namespace, Opskit
 from tests.cluster.test_api_server import end_pod, pods, rights
 from tests.cluster.test_discovery import Registries
 from tests.unit.command_line import PROJECT, environment, opskit_command
 from tests.waiting import eventually
 
 INSTALL = ("cluster", "install", "--image", "registry.example.com/opskit:0.1.0", "--storage-url", "s3://backups/opskit")
-Opskit = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def opskit(namespace: Namespace, tmp_path: Path) -> Opskit:
-    """Run opskit as the cluster's administrator, in the test's namespace."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        group, command, *rest = arguments
-        return subprocess.run(
-            opskit_command(group, command, "--namespace", namespace.name, *rest),
-            cwd=tmp_path,
-            env=environment(KUBECONFIG=str(namespace.cluster.kubeconfig)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -1,34 +1,28 @@
 """The image, and the pods of the built manifests as containers of it, as OpenShift would confine them."""
 
-import os
 import re
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opskit.jobs import JOBS
-from sandbox.image import Container, Image
-from sandbox.image import image as built_image
+from sandbox.image import Image
 from sandbox.kustomize import CRONJOBS, Manifest, build, build_with
 from sandbox.process import Scratch, scratch
 from sandbox.registry import Shape, generate
 from sandbox.s3 import S3Server
 from sandbox.server import OwnServer, Server
 from tests.cluster.test_manifests import cronjob, opskit_container
-from tests.conftest import skipped_unless_had
 from tests.integration.probe.http_servers import http_server, release
+from tests.pods import Surroundings, ended, pod_of
 from tests.unit.command_line import PROJECT
 from tests.waiting import eventually
 
-# The first test may have to fetch two bases and all wheels.
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 LOCAL = CRONJOBS / "overlays" / "local"
 PYTHON = ("/opt/opskit/bin/python", "-c")
 CONFINED = """
@@ -42,25 +36,6 @@ for folder in ("/", "/opt/opskit", "/usr", "/tmp"):
     except OSError as error:
         print(folder, error.strerror)
 """
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    with ExitStack() as stack:
-        with skipped_unless_had("image"):
-            built = stack.enter_context(built_image())
-        yield built
-
-
-def ended(container: Container) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        container.argv,
-        env=os.environ | container.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
 
 
 def python(image: Image, program: str) -> str:
@@ -106,40 +81,6 @@ def test_size_is_what_the_documentation_states(image: Image) -> None:
 # Pods
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What the pods of a namespace meet: Secrets and ConfigMaps by name, and where this machine has the servers."""
-
-    image: Image
-    folder: Path
-    held: dict[str, dict[str, str]]
-    elsewhere: dict[str, str]
-
-    def container(self, pod: Manifest, container: Manifest, *more: str) -> Container:
-        """A container of a pod: its arguments, its variables, its volumes with what they hold here."""
-        folders = {each["name"]: self._volume(each) for each in pod["volumes"] if "emptyDir" not in each}
-        variables = {each["name"]: each["value"] for each in container["env"]}
-        for source in container["envFrom"]:
-            variables |= self.held[source["secretRef"]["name"]]
-        return self.image.container(
-            [*container["args"], *more],
-            environment=variables | self.elsewhere,
-            mounts={
-                each["mountPath"]: folders[each["name"]]
-                for each in container["volumeMounts"]
-                if each["name"] in folders
-            },
-        )
-
-    def _volume(self, volume: Manifest) -> Path:
-        named = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")
-        folder: Path = self.folder / volume["name"]
-        folder.mkdir(exist_ok=True)
-        for key, value in self.held.get(named, {}).items():
-            (folder / key).write_text(value)
-        return folder
-
-
 @pytest.fixture
 def surroundings(
     image: Image, mysql: Server, database: str, rclone: S3Server, bucket_name: str, tmp_path: Path
@@ -166,11 +107,6 @@ def surroundings(
             "OPSKIT_REGISTRIES__0__REST__URL": rest.url,
         }
         yield Surroundings(image, tmp_path, held, elsewhere)
-
-
-def pod_of(each: Manifest) -> Manifest:
-    found: Manifest = each["spec"].get("jobTemplate", each)["spec"]["template"]["spec"]
-    return found
 
 
 def run_job(around: Surroundings, manifests: list[Manifest], job: str, *more: str) -> None:
