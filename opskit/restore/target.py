@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from opskit.backup.manifest import Manifest
-from opskit.errors import DeniedError, NotFoundError, RefusedError, UsageError
+from opskit.errors import DeniedError, NotFoundError, OpskitError, RefusedError, UsageError
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
 
@@ -130,6 +130,7 @@ def mark(connection: Connection, target: Target, backup_id: str) -> None:
 def empty(connection: Connection, database: str, manifest: Manifest, *, drop: bool) -> None:
     """Undo a restore: drop the database if the run made it, else what it put there."""
     if drop:
+        _end_sessions(connection, database)
         execute(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
         return
     execute(connection, "SET SESSION foreign_key_checks = 0")
@@ -138,6 +139,17 @@ def empty(connection: Connection, database: str, manifest: Manifest, *, drop: bo
     for kind, name in made:
         with suppress(DeniedError):  # what this user may not drop it could not create
             execute(connection, f"DROP {kind.upper()} IF EXISTS {quote(database)}.{quote(name)}")
+
+
+def _end_sessions(connection: Connection, database: str) -> None:
+    """End what is still done in a database that goes: a server finishes an ALTER whose client is gone.
+
+    Nobody but its run has a database that it made selected. A user's own sessions show without any privilege.
+    """
+    for session, _, _, selected, *_ in execute(connection, "SHOW PROCESSLIST"):
+        if selected == database:
+            with suppress(OpskitError):  # it may have ended by itself
+                execute(connection, f"KILL {int(session)}")
 
 
 def tables(connection: Connection, database: str) -> list[str]:

@@ -3,14 +3,18 @@
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from opskit.backup.manifest import Manifest
-from opskit.errors import UnavailableError
-from opskit.mysql.connection import Endpoint
+from opskit.errors import OpskitError, UnavailableError
+from opskit.mysql.connection import Endpoint, connect, execute
+from opskit.mysql.wire import sever
+from opskit.restore import target as targets
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rehearse import rehearse
 from opskit.restore.rollback import cleanup, rollback
@@ -22,6 +26,7 @@ from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import State, beside, content
 from tests.mysql_wire import Hold, MySQLWire, mysql_wire
 from tests.unit.command_line import opskit_command
+from tests.waiting import eventually
 
 PATIENT = Options(workers=2, lease_wait_seconds=30)
 
@@ -243,6 +248,25 @@ def test_termination_in_the_middle_of_the_rename_says_on_which_side_it_ended(
         "new": f"the tables were exchanged; those of before are in {''.join(beside(mysql, database, 'before%'))}",
     }
     assert said.splitlines()[-1] == f"hint: {told[outcome]}"
+
+
+def test_statement_that_goes_on_without_its_client_does_not_keep_a_database_from_being_dropped(
+    mysql: Server, source: Endpoint, database: str, manifest: Manifest
+) -> None:
+    staging = f"{database}_opskit_restore_20261123021500abcd"
+    mysql.execute(
+        f"CREATE DATABASE `{staging}`", f"CREATE TABLE `{staging}`.t (a INT)", f"INSERT INTO `{staging}`.t VALUES (1)"
+    )
+    with closing(connect(source)) as admin, ThreadPoolExecutor(1) as pool:
+        client = connect(source, staging)
+        waiting = pool.submit(execute, client, "SELECT BENCHMARK(1000000000000, SHA2('x', 512)) FROM t")
+        eventually(
+            lambda: [row for row in mysql.execute("SHOW PROCESSLIST") if row[3] == staging and row[7]], "it runs"
+        )
+        sever(client)
+        assert isinstance(waiting.exception(), OpskitError)
+        targets.empty(admin, staging, manifest, drop=True)
+    assert beside(mysql, database) == []
 
 
 def test_restore_that_cannot_be_undone_says_what_it_left(
