@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -186,7 +187,11 @@ class Manifest(_Part):
 
     def file(self, name: str) -> File:
         """Return the entry of one file."""
-        return next(file for file in self.files if file.name == name)
+        return self._file_of[name]
+
+    @cached_property
+    def _file_of(self) -> dict[str, File]:
+        return {file.name: file for file in self.files}
 
     @model_validator(mode="after")
     def _files_belong_to_what_is_saved(self) -> "Manifest":
