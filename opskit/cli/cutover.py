@@ -50,8 +50,10 @@ def planned(invocation: Invocation, plan: SwapPlan, again: Sequence[str]) -> lis
     It names the backup by its id: by then `latest` can be another one.
     """
     state = "is replaced; its tables are kept beside it" if plan.live_exists else "does not exist, and is made"
+    data, binlog = human_size(plan.added.data_bytes), human_size(plan.added.binlog_bytes)
     return [
         f"plan: database {plan.live} {state}",
+        f"  about {data} of data and {binlog} of binary log are added",
         f"  {human_size(plan.live_bytes)} of former tables stay until `restore cleanup`",
         Table(
             ("TABLE", "ROWS NOW", "ROWS IN BACKUP", "NEWER THAN BACKUP"),
@@ -67,6 +69,11 @@ def planned(invocation: Invocation, plan: SwapPlan, again: Sequence[str]) -> lis
     ]
 
 
+def cleanup_command(invocation: Invocation) -> str:
+    """Return the command that lists what runs have left, however young; it drops with --apply."""
+    return invocation.command("restore", "cleanup", "--older-than", "0s")
+
+
 def _number(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
 
@@ -74,7 +81,7 @@ def _number(count: int | None) -> str:
 def _found(invocation: Invocation, found: Sequence[Generated]) -> list[str]:
     return [
         f"found {each.database}, left {human_seconds(each.age_seconds)} ago by an earlier run"
-        f"{'' if each.tables else ', which got no further'}; to drop it: {invocation.command('restore', 'cleanup')}"
+        f"{'' if each.tables else ', which got no further'}; to drop it: {cleanup_command(invocation)}"
         for each in found
     ]
 

@@ -54,8 +54,9 @@ def _plain(value: Any) -> object:  # noqa: ANN401 - whatever json cannot write b
 
 
 def as_text(*blocks: str | Table) -> str:
-    """Return paragraphs and tables as they are shown to people, one below the other."""
-    texts = (_table_text(block) if isinstance(block, Table) else printable(block) for block in blocks)
+    """Return paragraphs and tables as they are shown to people, one below the other; a table without rows is not."""
+    shown = (block for block in blocks if not isinstance(block, Table) or block.rows)
+    texts = (_table_text(block) if isinstance(block, Table) else printable(block) for block in shown)
     return "\n".join(texts).rstrip("\n")
 
 

@@ -14,7 +14,10 @@ from opskit.errors import ConfigurationError
 @click.option("--html", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where to write the page.")
 @pass_invocation
 def report(invocation: Invocation, html: Path) -> None:
-    """Write the status page into a file: layers, backups, rehearsals, artifacts, what ran, how it grew."""
+    """Write the status page, for on-call, into a file.
+
+    It shows layers, backups, rehearsals and artifacts, what ran, and how the registry grew.
+    """
     try:
         from opskit.serve.observation import observe  # noqa: PLC0415 - an extra
         from opskit.serve.page import page  # noqa: PLC0415 - the same

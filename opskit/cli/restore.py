@@ -11,7 +11,7 @@ import click
 from opskit.backup.catalog import find
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.manifest import Manifest
-from opskit.cli.cutover import exchange_options, planned, swapped
+from opskit.cli.cutover import cleanup_command, exchange_options, planned, swapped
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table
@@ -107,7 +107,7 @@ def run(
             lease_wait_seconds=lease_wait.total_seconds(),
         )
         to_restart = Restart(invocation, registry, restart_timeout) if restart and yes else None
-    _announce(manifest, registry, binary_log=not skip_binlog)
+    _warn_of_problems(manifest)
     if not swap:
         _restore(invocation, storage, manifest, options)
     elif not yes:
@@ -136,9 +136,11 @@ def _refuse_what_does_not_belong_together(
 
 
 def _restore(invocation: Invocation, storage: Storage, manifest: Manifest, options: Options) -> None:
+    _announce(manifest, invocation.registry, options)
     with invocation.progress() as progress:
         report = restore_backup(restore_endpoint(invocation.registry), storage, manifest, options, progress)
-    invocation.show(report, *_told(report))
+    where = () if options.into else (f"  it stays until it is dropped: {cleanup_command(invocation)}",)
+    invocation.show(report, *_told(report), *where)
 
 
 def _show_plan(invocation: Invocation, manifest: Manifest, again: Sequence[str]) -> None:
@@ -156,6 +158,7 @@ def _swap(
     to_restart: Restart | None,
 ) -> None:
     registry = invocation.registry
+    _announce(manifest, registry, options)
     with invocation.progress() as progress:
         done = restore_and_swap(
             restore_endpoint(registry),
@@ -178,8 +181,8 @@ def _swap(
         invocation.found_problems()
 
 
-def _announce(manifest: Manifest, registry: Registry, *, binary_log: bool) -> None:
-    added = additions(manifest, binary_log=binary_log)
+def _announce(manifest: Manifest, registry: Registry, options: Options) -> None:
+    added = additions(manifest, binary_log=options.binary_log)
     logger.info(
         "restoring %s: %s rows, about %s of data and %s of binary log on %s",
         manifest.id,
@@ -188,6 +191,9 @@ def _announce(manifest: Manifest, registry: Registry, *, binary_log: bool) -> No
         human_size(added.binlog_bytes),
         registry.mysql.host,
     )
+
+
+def _warn_of_problems(manifest: Manifest) -> None:
     for problem in manifest.database.problems:
         logger.warning("the registry may not start on %s: %s", manifest.id, problem)
 

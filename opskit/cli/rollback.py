@@ -96,7 +96,7 @@ def cleanup(invocation: Invocation, *, older_than: timedelta, apply: bool, lease
         ),
         ("dropped" if apply else f"nothing was changed; to drop them: {_cleanup_older(invocation, older_than)}")
         if found.databases
-        else "nothing to clean up",
+        else f"nothing to clean up that is older than {human_seconds(older_than.total_seconds())}",
         *(
             f"{name} has a name as opskit makes it and no mark of opskit's: look into it, and drop it by hand"
             for name in found.unmarked

@@ -20,7 +20,7 @@ SUMMARIES = {
     "config": "Check the configuration.",
     "probe": "Look whether the registry works, layer by layer.",
     "registries": "List the registries, each with its last backup, its rehearsal and its health.",
-    "report": "Write the status page into a file: layers, backups, rehearsals, artifacts, what ran, how it grew.",
+    "report": "Write the status page, for on-call, into a file.",
     "restore": "Bring a backup back, beside the live database.",
     "serve": "Run the jobs on schedule, and serve a status page, metrics and an API.",
 }

@@ -30,7 +30,14 @@ def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequen
         color_system="auto" if terminal else None,
     )
     names_fit = max((len(str(row[0])) for row in rows), default=0) <= console.width // 2
-    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, collapse_padding=True)
+    # One space between columns: in 80 characters every one counts.
+    table = Table(
+        box=SIMPLE_HEAD if terminal else None,
+        padding=(0, 0 if terminal else 1),
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
     for number, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=names_fit and number == 0)

@@ -130,6 +130,23 @@ def test_terminal_table_is_folded_to_80_columns_and_loses_nothing(tmp_path: Path
     assert BACKUP in shown
 
 
+LISTED = f"""
+from opskit.cli.output import Table
+columns = ("BACKUP", "AGE", "ROWS", "STORED", "LEVEL", "REHEARSED", "STATE")
+row = ("{BACKUP}", "47 min", "2,750,000", "96.2 MiB", "instance", "passed", "complete")
+invocation.show({{}}, Table(columns, [row], ("AGE", "ROWS", "STORED")))
+"""
+
+
+def test_backup_is_listed_on_one_line_of_80_columns(tmp_path: Path) -> None:
+    _, shown = on_terminal(stand_in_command(LISTED), 80, tmp_path)
+    assert f"{BACKUP} 47 min 2,750,000 96.2 MiB instance passed    complete" in plain(shown)
+
+
+def test_table_without_rows_is_not_shown() -> None:
+    assert as_text(Table(("name",), []), "none") == "none"
+
+
 def test_terminal_of_20_columns_is_survived(tmp_path: Path) -> None:
     code, shown = on_terminal(stand_in_command(TABLE), 20, tmp_path)
     assert code == 0
