@@ -103,6 +103,7 @@ def peer_certificate(web: Web) -> bytes:
 def _dialled(web: Web) -> Iterator[socket.socket]:
     """Connect, and hang up when the time is over: a timeout of the socket would begin anew with each byte."""
     with socket.create_connection(web.address, web.timeout) as plain, plain.dup() as line:
+        plain.settimeout(None)
         late = threading.Event()
 
         def hang_up() -> None:

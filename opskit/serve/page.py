@@ -166,7 +166,8 @@ def _missing(registry: RegistryObservation, observation: Observation) -> Answer:
     checks = _checks(registry, "artifacts")
     report = next(iter(registry.artifact_reports), None)
     if report is None or not report.readable:
-        return Answer("missing", "What is missing?", "Not known", checks)
+        unread = State.NOT_APPLICABLE if registry.problem is None else State.UNKNOWN
+        return Answer("missing", "What is missing?", "Not known", checks, at_least=unread)
     text = f"{report.gone:,} of {report.artifacts:,} artifacts"
     return Answer(
         "missing", "What is missing?", text, checks, (f"looked at {ago(report.finished, observation.moment)}",)
