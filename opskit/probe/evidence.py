@@ -78,7 +78,7 @@ def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
             backup_id=backup_id,
             finished=finished,
             verdict=verdict if verdict in ("passed", "failed") else "unreadable",
-            seconds=_seconds(_moment(document.get("started")), finished),
+            seconds=_seconds(_moment(document.get("started")), _moment(document.get("finished"))),
             problems=tuple(str(each) for each in _items(document.get("problems"))),
             rows=rows if _is_count(rows) else None,
         )

@@ -14,6 +14,7 @@ from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError
 from opskit.probe import artifacts, backup, rehearsal, storage
+from opskit.probe.evidence import newest_artifact_reports, newest_rehearsals
 from opskit.probe.result import CheckResult, State
 from opskit.restore.rehearse import Rehearsal, record
 from opskit.storage import Storage
@@ -225,7 +226,8 @@ def test_storage_is_listed_and_on_demand_written(store: Storage) -> None:
 
 
 def test_storage_that_is_not_there_is_critical(tmp_path: Path) -> None:
-    assert result_of(lambda: storage.check(open_storage(str(tmp_path / "x")), write=False)).state is State.CRITICAL
+    absent = open_storage(str(tmp_path / "not mounted" / "backups"))
+    assert result_of(lambda: storage.check(absent, write=False)).state is State.CRITICAL
 
 
 @pytest.mark.s3
@@ -257,3 +259,21 @@ def test_summary_that_a_verification_writes_is_understood(store: Storage) -> Non
     result = result_of(lambda: artifacts.check(store, NAME, DAY, now, configured=True), layer="artifacts")
     assert result.detail == "of 9 artifacts, 2 missing"
     assert [finding.state for finding in result.findings] == [State.CRITICAL, State.WARNING, State.OK]
+
+
+@pytest.mark.parametrize(("took", "seconds"), [(31, 31.0), (-31, None)])
+def test_report_tells_how_long_it_took_unless_it_ended_before_it_began(
+    store: Storage, took: int, seconds: float | None
+) -> None:
+    begun = datetime.now(UTC).replace(microsecond=0)
+    summary = Summary(NAME, time_name(begun), "live", layout=True, live_only=False)
+    summary.finished = (begun + timedelta(seconds=took)).isoformat(timespec="seconds")
+    put_summary(store, summary)
+    (report,) = newest_artifact_reports(store, NAME)
+    assert (report.finished, report.seconds) == (begun, seconds)
+
+
+def test_rehearsal_tells_its_rows(store: Storage, manifest: Manifest) -> None:
+    rehearsed(store, manifest)
+    (found,) = newest_rehearsals(store, NAME)
+    assert (found.rows, found.seconds) == (manifest.rows, 0)
