@@ -252,6 +252,14 @@ def test_every_container_has_requests_limits_and_a_log_in_its_last_words() -> No
                 assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name  # noqa: S108
 
 
+def test_what_the_cluster_trusts_is_trusted_for_s3_and_for_all_else() -> None:
+    container = opskit_container(cronjob(with_component("trusted-ca"), "probe"))
+    mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    bundle = f"{mounted['trusted-ca']}/ca-bundle.crt"  # the key that OpenShift fills in
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert (variables["AWS_CA_BUNDLE"], variables["SSL_CERT_FILE"]) == (bundle, bundle)
+
+
 @pytest.mark.parametrize("name", ["trusted-ca", "proxy"])
 def test_serve_reaches_storage_as_the_jobs_do(name: str) -> None:
     def added(component: str | None) -> tuple[list[Any], list[Any], list[Any]]:
