@@ -56,11 +56,14 @@ def of_backup(connection: Connection, manifest: Manifest, what: str) -> Iterator
         raise ConfigurationError(message, hint=hint) from error
 
 
-def load_tables(connection: Connection, manifest: Manifest, definitions: Definitions) -> None:
+def load_tables(connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, stop: Stop) -> None:
     """Create every table, with the keys that must be there while rows come."""
-    for name, staged in definitions.staged.items():
-        with of_backup(connection, manifest, f"table {name!r}"):
-            execute(connection, staged.create.encode())
+
+    def create(connection: Connection, staged: tuple[str, StagedTable]) -> None:
+        with of_backup(connection, manifest, f"table {staged[0]!r}"):
+            execute(connection, staged[1].create.encode())
+
+    run(definitions.staged.items(), connections, create, stop)
 
 
 def load_rows(

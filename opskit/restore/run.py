@@ -236,7 +236,7 @@ def _fill(
             if not options.binary_log:
                 skip_binary_log(connection)
             connections.append(connection)
-        load_tables(connections[0], manifest, definitions)
+        load_tables(connections, manifest, definitions, stop)
         load_rows(connections, storage, manifest, definitions, options.identities, progress, stop)
         compared = compare(connections, target.database, manifest, progress, stop)
         require_equal(compared, manifest.id)
