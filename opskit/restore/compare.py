@@ -10,7 +10,8 @@ from opskit.errors import CorruptError
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote
 from opskit.mysql.encode import RowEncoder
-from opskit.mysql.ranges import Range
+from opskit.mysql.ranges import RANGE_BYTES, Range, split
+from opskit.mysql.schema import read_table
 from opskit.progress import Progress
 from opskit.workers import Stop, run
 
@@ -50,10 +51,10 @@ def compare(
     found: dict[str, list[int]] = {table.name: [0, 0] for table in manifest.tables}
     lock = threading.Lock()
 
-    def read(connection: Connection, task: tuple[TableEntry, Range]) -> None:
-        table, part = task
+    def read(connection: Connection, task: tuple[TableEntry, str]) -> None:
+        table, where = task
         encoder = RowEncoder()
-        select = f"SELECT {', '.join(table.select)} FROM {quote(table.name)}{part.where(table.range_column)}"
+        select = f"SELECT {', '.join(table.select)} FROM {quote(table.name)}{where}"
         for _ in wire.stream(connection, select, encoder):
             stop.check()
         progress.advance(encoder.rows)
@@ -61,10 +62,11 @@ def compare(
             found[table.name][0] += encoder.rows
             found[table.name][1] += encoder.digest
 
+    tasks = [(table, where) for table in manifest.tables for where in _parts(connections[0], database, table)]
     for connection in connections:
         execute(connection, "SET SESSION character_set_results = NULL")
     progress.phase("compare", manifest.rows, "rows")
-    run([(table, part) for table in manifest.tables for part in _parts(table)], connections, read, stop)
+    run(tasks, connections, read, stop)
     for connection in connections:
         execute(connection, "SET SESSION character_set_results = utf8mb4")
     foreign = _not_comparable(connections[0], database, manifest)
@@ -80,13 +82,18 @@ def compare(
     ]
 
 
-def _parts(table: TableEntry) -> list[Range]:
-    """Return the ranges in which the table was read, if they cover it without a gap; else all of it at once."""
+def _parts(connection: Connection, database: str, table: TableEntry) -> list[str]:
+    """Return WHERE clauses that cut the table into the ranges of the backup, or new ones if it does not tell them."""
     bounds = sorted({chunk.first for chunk in table.chunks if chunk.first is not None})
-    if table.range_column is None or not bounds:
-        return [Range()]
-    ends = [None, *bounds, None]
-    return [Range(first, before) for first, before in pairwise(ends)]
+    if table.range_column is not None and bounds:
+        ranges = [Range(first, before) for first, before in pairwise([None, *bounds, None])]
+        return [each.where(table.range_column) for each in ranges]
+    if table.sql_bytes < RANGE_BYTES:
+        return [""]
+    # The server counts what was loaded only after ten seconds, and by its statistics the table would be empty.
+    execute(connection, f"ANALYZE NO_WRITE_TO_BINLOG TABLE {quote(table.name)}")
+    restored = read_table(connection, database, table.name)
+    return [each.where(restored.range_column) for each in split(connection, restored)]
 
 
 def _not_comparable(connection: Connection, database: str, manifest: Manifest) -> set[str]:

@@ -227,3 +227,25 @@ def replace_digest(backup: Manifest, name: str, content: bytes) -> Manifest:
 def restore_nothing(storage: DirectoryStorage, backup: Manifest, identity_file: IdentityFile) -> None:
     options = replace(RestoreOptions(), identities=read_identities(identity_file(NIGHTLY)))
     judge(storage, backup, options, NoProgress(), Stop())
+
+
+def test_large_table_is_compared_in_parts_although_the_manifest_tells_no_ranges(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, identity_file: IdentityFile
+) -> None:
+    digits = "(SELECT 0 AS d" + "".join(f" UNION ALL SELECT {digit}" for digit in range(1, 10)) + ")"
+    mysql.execute(
+        f"USE `{database}`",
+        "CREATE TABLE large (id INT PRIMARY KEY, content TEXT)",
+        "INSERT INTO large SELECT 10000 * a.d + 1000 * b.d + 100 * c.d + 10 * e.d + f.d, REPEAT('x', 1000)"
+        f" FROM {digits} a, {digits} b, {digits} c, {digits} e, {digits} f WHERE a.d < 4",
+        "ANALYZE TABLE large",
+    )
+    options = Options(recipients=read_recipients([str(NIGHTLY.to_public())]))
+    manifest = create_backup(source, database, storage, "registry", options)
+    identities = read_identities(identity_file(NIGHTLY))
+    restored = restore(source, storage, manifest, RestoreOptions(purpose="rehearse", identities=identities))
+    parts = mysql.execute(
+        "SELECT SUM(count_star) FROM performance_schema.events_statements_summary_by_digest"
+        f" WHERE schema_name = '{restored.database}' AND digest_text LIKE 'SELECT % FROM `large` WHERE %'"
+    )
+    assert parts[0][0] > 1
