@@ -34,7 +34,7 @@ from opskit.mysql.lease import Lease
 from opskit.mysql.program_file import render
 from opskit.mysql.program_text import Program
 from opskit.mysql.programs import read_programs
-from opskit.mysql.schema import database_facts, table_names
+from opskit.mysql.schema import DatabaseFacts, database_facts, table_names
 from opskit.mysql.session_file import create_database
 from opskit.mysql.snapshot import Snapshot, open_snapshot
 from opskit.mysql.snapshot_steps import CHANGING, CHANGING_HINT, Level
@@ -161,7 +161,7 @@ def _write(
         *throttle.warnings,
         *invisible_programs(snapshot.control, snapshot.database),
     ]
-    return _manifest(writer, snapshot, facts, rows, programs, warnings)
+    return _manifest(writer, snapshot, database, facts, rows, programs, warnings)
 
 
 def _write_programs(writer: Writer, programs: list[Program]) -> None:
@@ -182,12 +182,12 @@ def _warnings(reads: list[TableRead], options: Options) -> Iterator[str]:
 def _manifest(
     writer: Writer,
     snapshot: Snapshot,
+    database: DatabaseFacts,
     facts: RegistryFacts,
     rows: RowsJob,
     programs: list[Program],
     warnings: list[str],
 ) -> Manifest:
-    database = database_facts(snapshot.control, snapshot.database)
     return Manifest(
         format=1,
         id=writer.backup_id,

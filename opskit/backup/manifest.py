@@ -11,8 +11,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from opskit.backup import layout
 from opskit.backup.encryption import SUFFIX
 from opskit.errors import ConfigurationError, CorruptError
+from opskit.mysql.columns import column_expressions
 from opskit.mysql.encode import DIGEST_ALGORITHM
-from opskit.mysql.schema import column_expressions
 
 FORMAT = 1
 # max_allowed_packet cannot be larger, so no server would load it.

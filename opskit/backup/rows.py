@@ -10,10 +10,11 @@ from opskit.backup.manifest import Chunk
 from opskit.backup.throttle import Throttle
 from opskit.backup.writer import Writer
 from opskit.mysql import wire
+from opskit.mysql.columns import reparsed
 from opskit.mysql.connection import execute, quote
 from opskit.mysql.encode import RowEncoder
 from opskit.mysql.ranges import Range, split
-from opskit.mysql.schema import Table, changed_by_reparsing, read_table, reparsed
+from opskit.mysql.schema import Table, changed_by_reparsing, read_tables
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.snapshot import Snapshot, Worker
 from opskit.progress import Progress
@@ -43,18 +44,17 @@ def describe(snapshot: Snapshot) -> list[TableRead]:
     """Read the definition of every table in the snapshot."""
     stems = layout.file_stems(snapshot.tables)
     reads = []
-    for number, name in enumerate(snapshot.tables):
-        table = read_table(snapshot.control, snapshot.database, name)
-        if changed := changed_by_reparsing(snapshot.workers[0].connection, snapshot.database, name):
-            table = replace(
-                table,
-                reparsed=tuple(f"{column}: {rows} rows" for column, rows in changed.items()),
-                columns=tuple(
-                    replace(column, expression=reparsed(column.name)) if column.name in changed else column
-                    for column in table.columns
-                ),
-            )
-        reads.append(TableRead(table, number, stems[name]))
+    for number, table in enumerate(read_tables(snapshot.control, snapshot.database, snapshot.tables)):
+        changed = changed_by_reparsing(snapshot.workers[0].connection, table)
+        read = replace(
+            table,
+            reparsed=tuple(f"{column}: {rows} rows" for column, rows in changed.items()),
+            columns=tuple(
+                replace(column, expression=reparsed(column.name)) if column.name in changed else column
+                for column in table.columns
+            ),
+        )
+        reads.append(TableRead(read, number, stems[table.name]))
     return reads
 
 

@@ -1,70 +1,18 @@
 """What a database holds: its tables, their columns, and how each is read."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from opskit.errors import ConfigurationError, CorruptError, NotFoundError
+from opskit.mysql.columns import Column, column_as_saved, reparsed
 from opskit.mysql.connection import Connection, execute, is_mariadb, quote, scalar
 from opskit.mysql.create_table import parse_create_table
-from opskit.mysql.encode import BYTES, DOUBLE, NUMBER, TEXT
 
 Product = Literal["MySQL", "MariaDB"]
 
-_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year"}
-_TEXTS = {
-    "char",
-    "varchar",
-    "tinytext",
-    "text",
-    "mediumtext",
-    "longtext",
-    "enum",
-    "set",
-}
-_ASCII = {
-    "date",
-    "time",
-    "datetime",
-    "timestamp",
-    "json",
-    "uuid",
-    "inet4",
-    "inet6",
-}
-_BYTES = {
-    "binary",
-    "varbinary",
-    "tinyblob",
-    "blob",
-    "mediumblob",
-    "longblob",
-    "bit",
-    "vector",
-    "geometry",
-    "point",
-    "linestring",
-    "polygon",
-    "multipoint",
-    "multilinestring",
-    "multipolygon",
-    "geomcollection",
-    "geometrycollection",
-}
-# Their bytes are valid UTF-8 and stay what they are when they are read as utf8mb4.
-_UTF8_SUBSETS = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
 _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
-_EMPTY_MEMBER = re.compile(r"[(,]''(?=[,)])")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column that has to be saved: its SELECT expression, and how its bytes become SQL."""
-
-    name: str
-    expression: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,32 +102,48 @@ def table_names(connection: Connection, database: str) -> dict[str, str]:
 
 def read_table(connection: Connection, database: str, name: str) -> Table:
     """Read one table's columns and CREATE TABLE statement."""
-    columns = tuple(_columns(connection, database, name))
-    if not columns:
-        raise ConfigurationError(
-            f"table {name!r} cannot be saved: all its columns are generated, and no row has a value"
+    return read_tables(connection, database, [name])[0]
+
+
+def read_tables(connection: Connection, database: str, names: Collection[str]) -> list[Table]:
+    """Read columns and CREATE TABLE statements of several tables, in few round trips: one a table, and four."""
+    columns = _columns(connection, database, names)
+    range_columns = _range_columns(connection, database)
+    outside = _foreign_databases(connection, database)
+    sizes = {
+        str(name): (int(size), int(index_size), int(rows), str(engine))
+        for name, size, index_size, rows, engine in execute(
+            connection,
+            "SELECT table_name, coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine"
+            " FROM information_schema.tables WHERE table_schema = %s",
+            [database],
         )
-    range_column = _range_column(connection, database, name)
-    size, index_size, estimated_rows, engine = execute(
-        connection,
-        "SELECT coalesce(data_length, 0), coalesce(index_length, 0), coalesce(table_rows, 0), engine"
-        " FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
-        [database, name],
-    )[0]
-    return Table(
-        name=name,
-        engine=engine,
-        columns=columns,
-        create=_create_table(connection, database, name),
-        size=int(size),
-        index_size=int(index_size),
-        estimated_rows=int(estimated_rows),
-        # A generated column may lead the primary key, and is not saved.
-        range_column=range_column if range_column in [column.name for column in columns] else None,
-    )
+    }
+    tables = []
+    for name in names:
+        if name in outside:
+            raise ConfigurationError(
+                f"table {name!r} has a foreign key into database {outside[name]!r}: it cannot be saved by itself"
+            )
+        size, index_size, estimated_rows, engine = sizes[name]
+        range_column = range_columns.get(name)
+        tables.append(
+            Table(
+                name=name,
+                engine=engine,
+                columns=columns[name],
+                create=_create_table(connection, name),
+                size=size,
+                index_size=index_size,
+                estimated_rows=estimated_rows,
+                # A generated column may lead the primary key, and is not saved.
+                range_column=range_column if range_column in [column.name for column in columns[name]] else None,
+            )
+        )
+    return tables
 
 
-def _create_table(connection: Connection, database: str, name: str) -> str:
+def _create_table(connection: Connection, name: str) -> str:
     try:
         create = str(execute(connection, f"SHOW CREATE TABLE {quote(name)}")[0][1])
     except UnicodeDecodeError as error:
@@ -187,16 +151,6 @@ def _create_table(connection: Connection, database: str, name: str) -> str:
             f"the definition of table {name!r} is not UTF-8, and no client could send it back as it is",
             hint="a binary default does that on MariaDB: write it as DEFAULT (UNHEX('…'))",
         ) from error
-    outside = execute(
-        connection,
-        "SELECT DISTINCT referenced_table_schema FROM information_schema.key_column_usage"
-        " WHERE table_schema = %s AND table_name = %s AND referenced_table_schema <> table_schema",
-        [database, name],
-    )
-    if outside:
-        raise ConfigurationError(
-            f"table {name!r} has a foreign key into database {outside[0][0]!r}: it cannot be saved by itself"
-        )
     try:
         parse_create_table(create)
     except CorruptError as error:  # what no restore would take must not be saved
@@ -204,87 +158,64 @@ def _create_table(connection: Connection, database: str, name: str) -> str:
     return create
 
 
-def _columns(connection: Connection, database: str, table: str) -> list[Column]:
+def _foreign_databases(connection: Connection, database: str) -> dict[str, str]:
+    """Return table → another database into which one of its foreign keys points."""
     rows = execute(
         connection,
-        "SELECT column_name, data_type, column_type, character_set_name, extra FROM information_schema.columns"
-        " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
-        [database, table],
+        "SELECT DISTINCT table_name, referenced_table_schema FROM information_schema.key_column_usage"
+        " WHERE table_schema = %s AND referenced_table_schema <> table_schema",
+        [database],
     )
-    return [
-        _column(table, name, data_type.lower(), column_type, charset)
-        for name, data_type, column_type, charset, extra in rows
-        if not re.search(r"\b(VIRTUAL|STORED|PERSISTENT)( GENERATED)?\b", extra.upper())
-    ]
+    return {str(name): str(schema) for name, schema in rows}
 
 
-def _column(table: str, name: str, data_type: str, column_type: str, charset: str | None) -> Column:
-    column = quote(name)
-    if data_type == "float" or (data_type == "double" and "zerofill" in column_type.lower()):
-        # As text a FLOAT has six digits; as a DOUBLE it has all of them. ZEROFILL makes 00-0 of a negative zero.
-        return Column(name, f"CAST({column} AS DOUBLE)", DOUBLE)
-    if data_type == "double":
-        return Column(name, column, DOUBLE)
-    if data_type in _NUMBERS:
-        return Column(name, column, NUMBER)
-    if data_type in ("enum", "set") and _EMPTY_MEMBER.search(column_type):
-        # By its text the member '' cannot be told from the error value, which is number 0.
-        return Column(name, f"CAST({column} AS UNSIGNED)" if data_type == "set" else f"{column}+0", NUMBER)
-    if data_type in _TEXTS:
-        return Column(name, column, TEXT if charset in _UTF8_SUBSETS else BYTES)
-    if data_type in _ASCII:
-        return Column(name, column, TEXT)
-    if data_type in _BYTES:
-        return Column(name, column, BYTES)
-    raise ConfigurationError(f"column {table}.{name} has type {column_type}, which opskit cannot save yet")
-
-
-def _range_column(connection: Connection, database: str, table: str) -> str | None:
-    """Return the first column of the primary key, if it is an integer: what the table can be split along."""
+def _columns(connection: Connection, database: str, tables: Collection[str]) -> dict[str, tuple[Column, ...]]:
     rows = execute(
         connection,
-        "SELECT c.column_name, c.data_type FROM information_schema.statistics s"
+        "SELECT table_name, column_name, data_type, column_type, character_set_name, extra"
+        " FROM information_schema.columns WHERE table_schema = %s ORDER BY table_name, ordinal_position",
+        [database],
+    )
+    columns: dict[str, list[Column]] = {name: [] for name in tables}
+    for table, name, data_type, column_type, charset, extra in rows:
+        if table in columns and not re.search(r"\b(VIRTUAL|STORED|PERSISTENT)( GENERATED)?\b", extra.upper()):
+            columns[table].append(column_as_saved(table, name, data_type.lower(), column_type, charset))
+    for table, found in columns.items():
+        if not found:
+            raise ConfigurationError(
+                f"table {table!r} cannot be saved: all its columns are generated, and no row has a value"
+            )
+    return {table: tuple(found) for table, found in columns.items()}
+
+
+def _range_columns(connection: Connection, database: str) -> dict[str, str]:
+    """Return table → the first column of its primary key, if it is an integer: what the table can be split along."""
+    rows = execute(
+        connection,
+        "SELECT s.table_name, c.column_name, c.data_type FROM information_schema.statistics s"
         " JOIN information_schema.columns c ON c.table_schema = s.table_schema"
         " AND c.table_name = s.table_name AND c.column_name = s.column_name"
-        " WHERE s.table_schema = %s AND s.table_name = %s AND s.index_name = 'PRIMARY' AND s.seq_in_index = 1",
-        [database, table],
+        " WHERE s.table_schema = %s AND s.index_name = 'PRIMARY' AND s.seq_in_index = 1",
+        [database],
     )
-    return str(rows[0][0]) if rows and rows[0][1].lower() in _INTEGERS else None
+    return {str(table): str(name) for table, name, data_type in rows if data_type.lower() in _INTEGERS}
 
 
-def changed_by_reparsing(connection: Connection, database: str, table: str) -> dict[str, int]:
+def changed_by_reparsing(connection: Connection, table: Table) -> dict[str, int]:
     """Return column → rows of the JSON columns whose text, parsed again, is another value.
 
-    A JSON value can hold what no JSON text can say (DECIMAL 1.10, an opaque DATE); run inside the snapshot.
+    A JSON value can hold what no JSON text can say (DECIMAL 1.10, an opaque DATE); run inside the snapshot. MariaDB has
+    no such columns: there JSON is a text type.
     """
-    if is_mariadb(connection):
-        return {}  # there JSON is a text type
-    rows = execute(
-        connection,
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
-        " AND data_type = 'json' AND generation_expression = ''",
-        [database, table],
-    )
     changed = {}
-    for (name,) in rows:
+    for name in [column.name for column in table.columns if column.is_json]:
         column = quote(name)
         again = reparsed(name)
         count = scalar(
             connection,
-            f"SELECT COUNT(*) FROM {quote(table)} WHERE {column} IS NOT NULL AND (NOT ({column} <=> {again})"
+            f"SELECT COUNT(*) FROM {quote(table.name)} WHERE {column} IS NOT NULL AND (NOT ({column} <=> {again})"
             f" OR BINARY CAST({column} AS CHAR) <> BINARY CAST({again} AS CHAR))",
         )
         if count:
             changed[name] = int(count)
     return changed
-
-
-def reparsed(column: str) -> str:
-    """Return the expression that reads a JSON column as its text would be read back."""
-    return f"CAST(CAST({quote(column)} AS CHAR) AS JSON)"
-
-
-def column_expressions(column: str) -> tuple[str, ...]:
-    """Return every expression by which a dump may read a column."""
-    name = quote(column)
-    return (name, f"CAST({name} AS DOUBLE)", f"{name}+0", f"CAST({name} AS UNSIGNED)", reparsed(column))

@@ -30,7 +30,7 @@ from opskit.mysql.snapshot_steps import (
     lock,
     open_tables,
     see,
-    touch,
+    touch_all,
 )
 
 # A try for the lock is short, and between two of them everything is given back.
@@ -157,8 +157,7 @@ def _take(control: Connection, sessions: list[Connection], database: str, level:
         del sessions[1:]
     try:
         open_tables(control, tables)
-        for session in sessions:
-            touch(session, tables)
+        touch_all(sessions, tables)
         lock(control, level, tables)
         if level == "instance":
             open_tables(control, tables)

@@ -3,8 +3,8 @@
 import pytest
 
 from opskit.errors import ConfigurationError
+from opskit.mysql.columns import column_as_saved, column_expressions
 from opskit.mysql.encode import BYTES, DOUBLE, NUMBER, TEXT
-from opskit.mysql.schema import _column, column_expressions
 
 PLAIN = "`c`"
 
@@ -43,15 +43,15 @@ def test_columns_are_read_so_that_nothing_is_lost(
     column_type: str, charset: str | None, expression: str, kind: str
 ) -> None:
     data_type = column_type.partition("(")[0].partition(" ")[0]
-    column = _column("t", "c", data_type, column_type, charset)
+    column = column_as_saved("t", "c", data_type, column_type, charset)
     assert (column.name, column.expression, column.kind) == ("c", expression, kind)
     assert column.expression in column_expressions("c")  # or a restore would take it for a forgery
 
 
 def test_names_are_quoted() -> None:
-    assert _column("t", "a`b", "float", "float", None).expression == "CAST(`a``b` AS DOUBLE)"
+    assert column_as_saved("t", "a`b", "float", "float", None).expression == "CAST(`a``b` AS DOUBLE)"
 
 
 def test_a_type_that_opskit_does_not_know_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match=r"column t\.c has type hypercube\(3\)"):
-        _column("t", "c", "hypercube", "hypercube(3)", None)
+        column_as_saved("t", "c", "hypercube", "hypercube(3)", None)

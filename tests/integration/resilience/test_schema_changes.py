@@ -87,7 +87,8 @@ def test_change_before_the_touch_is_saved(
     mysql: Server, tables: str, storage: Storage, wire: MySQLWire, level: Level, change: str
 ) -> None:
     hold = wire.hold(r"^SAVEPOINT opskit_0")  # the list of tables was read, none was touched
-    with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
+    # One session: of several, the others would touch the tables meanwhile.
+    with backup_of(through(wire, mysql), tables, storage, Options(workers=1, consistency=level)) as backup:
         arrive(backup, hold)
         mysql.execute(f"USE `{tables}`", CHANGES[change])
         hold.release()
