@@ -40,7 +40,7 @@ class Surroundings:
         folders = {each["name"]: self._volume(each) for each in pod["volumes"] if "emptyDir" not in each}
         variables = {each["name"]: each["value"] for each in container["env"]}
         for source in container["envFrom"]:
-            variables |= self.held[source["secretRef"]["name"]]
+            variables |= self.held.get(source["secretRef"]["name"], {})
         return self.image.container(
             [*container["args"], *more],
             environment=variables | self.elsewhere,

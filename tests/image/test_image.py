@@ -127,6 +127,24 @@ def test_every_job_of_an_overlay_ends_well_in_its_container(
     assert mysql.execute(count.format(restored)) == mysql.execute(count.format(database)) != ((0,),)
 
 
+@pytest.mark.parametrize(
+    ("absent", "code", "said"),
+    [
+        ("opskit-mysql", 78, "/etc/opskit/mysql/database-password"),
+        ("opskit-storage", 77, "credentials"),
+        ("opskit-config", 78, "/etc/opskit/config/opskit.yaml"),
+    ],
+)
+def test_pod_starts_without_what_it_mounts_and_says_what_is_missing(
+    absent: str, code: int, said: str, surroundings: Surroundings
+) -> None:
+    around = replace(surroundings, held={name: data for name, data in surroundings.held.items() if name != absent})
+    each = cronjob(build(LOCAL), "backup")
+    done = ended(around.container(pod_of(each), opskit_container(each)))
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+
+
 @pytest.fixture
 def place() -> Iterator[Scratch]:
     with scratch("pods") as made:
