@@ -148,9 +148,6 @@ def _write(
     reads = describe(snapshot)
     database = database_facts(snapshot.control, snapshot.database)
     writer.put(layout.schema_create_name(database.name), [create_database(database)])
-    for read in reads:
-        create = read.table.create.encode()
-        writer.put_definitions(layout.table_schema_name(database.name, read.stem), create + b";\n", len(create))
     rows = RowsJob(writer, snapshot, reads, progress, throttle, server_checksum=options.server_checksum)
     rows.run(stop)
     _write_programs(writer, programs)

@@ -60,7 +60,7 @@ def describe(snapshot: Snapshot) -> list[TableRead]:
 
 @dataclass(slots=True)
 class RowsJob:
-    """All tables of one snapshot, read by its workers; what was found is in `reads` and `dangling` afterwards."""
+    """All tables of one snapshot, saved by its workers; what was found is in `reads` and `dangling` afterwards."""
 
     writer: Writer
     snapshot: Snapshot
@@ -71,7 +71,7 @@ class RowsJob:
     dangling: dict[str, int] = field(default_factory=dict)
 
     def run(self, stop: Stop) -> None:
-        """Read every table, in the reverse order of the touch, so that locks can be given back one by one.
+        """Save every table, in the reverse order of the touch, so that locks can be given back one by one.
 
         Tables outside InnoDB come first, under the lock, which is released after them.
         """
@@ -84,10 +84,12 @@ class RowsJob:
         run(self._plan(locked), self.snapshot.workers, _call, stop)
         self.snapshot.release_lock()
         # References are counted first, while the workers still hold every table.
-        counts: list[Callable[[Worker], None]] = [
-            partial(self._count_missing, each) for each in references(self.snapshot.tables)
+        tasks: list[Callable[[Worker], None]] = [
+            *(partial(self._count_missing, each) for each in references(self.snapshot.tables)),
+            *(partial(self._put_definition, read) for read in self.reads),
+            *self._plan(free),
         ]
-        run([*counts, *self._plan(free)], self.snapshot.workers, _call, stop, idle=self._release_all)
+        run(tasks, self.snapshot.workers, _call, stop, idle=self._release_all)
 
     def _plan(self, reads: list[TableRead]) -> list[Callable[[Worker], None]]:
         tasks: list[Callable[[Worker], None]] = []
@@ -97,6 +99,11 @@ class RowsJob:
             if self.server_checksum:
                 tasks.append(partial(self._checksum, read))
         return tasks
+
+    def _put_definition(self, read: TableRead, _: Worker) -> None:
+        create = read.table.create.encode()
+        name = layout.table_schema_name(self.writer.database, read.stem)
+        self.writer.put_definitions(name, create + b";\n", len(create))
 
     def _read_range(self, read: TableRead, key_range: Range, worker: Worker) -> None:
         self._release_later(worker, read)
