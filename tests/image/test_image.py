@@ -1,5 +1,6 @@
 """The image, and the pods of the built manifests as containers of it, as OpenShift would confine them."""
 
+import base64
 import re
 import urllib.error
 import urllib.request
@@ -8,7 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from opskit.jobs import JOBS
 from sandbox.image import Image
@@ -143,6 +148,35 @@ def test_pod_starts_without_what_it_mounts_and_says_what_is_missing(
     done = ended(around.container(pod_of(each), opskit_container(each)))
     assert done.returncode == code, done.stderr
     assert said in done.stderr
+
+
+def test_keys_are_where_they_are_needed_and_nowhere_else(
+    surroundings: Surroundings, rclone: S3Server, bucket_name: str
+) -> None:
+    identity, signer = pyrage.x25519.Identity.generate(), Ed25519PrivateKey.generate()
+    public = signer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    private = signer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    config = yaml.safe_load(surroundings.held["opskit-config"]["opskit.yaml"]) | {
+        "encryption": {"recipients": [str(identity.to_public())]},
+        "signing": {"trusted_keys": [base64.b64encode(public).decode()]},
+    }
+    keys = {
+        "opskit-config": {"opskit.yaml": yaml.safe_dump(config)},
+        "opskit-identity": {"identity.txt": f"{identity}\n"},
+        "opskit-signing": {"ed25519.pem": private.decode()},
+    }
+    around = replace(surroundings, held=surroundings.held | keys)
+    manifests = build_with("keys")
+    run_job(around, manifests, "backup")
+    listed = rclone.client().list_objects_v2(Bucket=bucket_name, Prefix="opskit/")["Contents"]
+    assert [each["Key"] for each in listed if each["Key"].endswith(".zst")] == []
+    for job in ("rehearse", "freshness", "prune"):
+        run_job(around, manifests, job)
+    run_job(around, manifests, "restore", "latest")
+    containers = {job.name: opskit_container(cronjob(manifests, job.name)) for job in JOBS}
+    mounted = {job: {at["name"] for at in container["volumeMounts"]} for job, container in containers.items()}
+    assert {job for job, names in mounted.items() if "identity" in names} == {"rehearse", "restore"}
+    assert {job for job, names in mounted.items() if "signing" in names} == {"backup", "restore"}
 
 
 @pytest.fixture
