@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from opskit.storage import Storage
+from opskit.storage.directory import DirectoryStorage
 from opskit.storage.opening import open_storage
 from sandbox.certificate import trusted_certificate
 from sandbox.process import Service, answers, scratch
@@ -110,3 +111,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def storage(place: Place) -> Storage:
     return place.storage
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Storage:
+    """The simplest of them, not made yet."""
+    return DirectoryStorage(tmp_path / "backups")

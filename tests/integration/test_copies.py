@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from opskit.storage.directory import DirectoryStorage
-from sandbox.registry import Shape, generate
 from sandbox.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from sandbox.server import Server
 from tests.unit.command_line import environment, opskit_command, run
@@ -44,11 +43,9 @@ class Opskit:
 
 
 @pytest.fixture
-def opskit(mysql: Server, rclone: S3Server, database: str, bucket_name: str, tmp_path: Path) -> Opskit:
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=3))
+def opskit(mysql: Server, rclone: S3Server, registry: str, bucket_name: str, tmp_path: Path) -> Opskit:
     rclone.make_bucket(bucket_name)
-    return Opskit(mysql, rclone, database, bucket_name, tmp_path)
+    return Opskit(mysql, rclone, registry, bucket_name, tmp_path)
 
 
 def test_failed_copy_is_a_finding_that_the_next_run_mends(opskit: Opskit, bucket_name: str, tmp_path: Path) -> None:

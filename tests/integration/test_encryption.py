@@ -23,25 +23,11 @@ from opskit.restore.run import judge, restore
 from opskit.storage.directory import DirectoryStorage
 from opskit.workers import Stop
 from sandbox.archive import unpacked
-from sandbox.registry import Shape, generate
 from sandbox.server import Server
-from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
 
 NIGHTLY = pyrage.x25519.Identity.generate()
 SAFE = pyrage.x25519.Identity.generate()
-
-
-@pytest.fixture
-def source(mysql: Server, database: str) -> Endpoint:
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=5))
-    return endpoint(mysql)
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> DirectoryStorage:
-    return DirectoryStorage(tmp_path / "backups")
 
 
 @pytest.fixture

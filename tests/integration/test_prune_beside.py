@@ -15,7 +15,6 @@ from opskit.restore.rehearse import rehearse
 from opskit.restore.run import Options, restore
 from opskit.storage import Storage
 from opskit.storage.directory import DirectoryStorage
-from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.backups import keys, write_days
 from tests.endpoints import endpoint
@@ -47,13 +46,6 @@ class Pruned(FaultyStorage):
 @pytest.fixture
 def directory(tmp_path: Path) -> Storage:
     return DirectoryStorage(tmp_path / "backups")
-
-
-@pytest.fixture
-def registry(mysql: Server, database: str) -> str:
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=5))
-    return database
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
 from opskit.backup.signing import SignedStorage
 from opskit.errors import CorruptError
+from opskit.mysql.connection import Endpoint
 from opskit.restore.run import restore
 from opskit.storage.directory import DirectoryStorage
-from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.endpoints import endpoint
 
@@ -29,10 +29,8 @@ def storage(tmp_path: Path) -> SignedStorage:
 
 
 @pytest.fixture
-def backup(mysql: Server, database: str, storage: SignedStorage) -> Manifest:
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=5))
-    return create_backup(endpoint(mysql), database, storage, "registry")
+def backup(source: Endpoint, database: str, storage: SignedStorage) -> Manifest:
+    return create_backup(source, database, storage, "registry")
 
 
 def test_signed_backup_is_restored(backup: Manifest, mysql: Server, storage: SignedStorage) -> None:

@@ -13,7 +13,6 @@ from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.restore.run import Options as RestoreOptions
 from opskit.restore.run import restore
 from opskit.storage import Storage
-from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
 from tests.conftest import accounts
 from tests.endpoints import endpoint
@@ -31,14 +30,6 @@ ENOUGH_FOR: dict[str, tuple[Level, tuple[str, ...]]] = {
     "lock_tables": ("tables", ("SELECT, LOCK TABLES ON `{}`.*",)),
     "select": ("session", ("SELECT ON `{}`.*",)),
 }
-
-
-@pytest.fixture
-def registry(mysql: Server, database: str) -> str:
-    """The name of a registry's database, which the server's administrator has made."""
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=2))
-    return database
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""A small registry on a real server, and a backup of it."""
+"""A backup of a small registry, and commands that bring it back."""
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,27 @@ import pytest
 from opskit.backup.create import Options, create_backup
 from opskit.backup.manifest import Manifest
 from opskit.mysql.connection import Endpoint
+from opskit.restore.run import Options as RestoreOptions
+from opskit.restore.swap import SwapReport, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
-from sandbox.registry import Shape, generate
 from sandbox.server import Server
-from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
 
 REGISTRY = "distance-prediction"
 
 
 @pytest.fixture
-def source(mysql: Server, database: str) -> Endpoint:
-    """The server that has the live registry in `database`."""
-    with mysql.connect(database=database) as connection:
-        generate(connection, Shape("embedmd", models=3))
-    return endpoint(mysql)
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> DirectoryStorage:
-    return DirectoryStorage(tmp_path / "backups")
-
-
-@pytest.fixture
 def manifest(source: Endpoint, database: str, storage: DirectoryStorage) -> Manifest:
     """A backup of the live registry."""
     return create_backup(source, database, storage, REGISTRY, Options(workers=2))
+
+
+Swap = Callable[[], SwapReport]
+
+
+@pytest.fixture
+def swap(source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest) -> Swap:
+    return lambda: restore_and_swap(source, source, database, storage, manifest, RestoreOptions(workers=2))
 
 
 class CommandLine:

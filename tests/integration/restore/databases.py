@@ -31,3 +31,8 @@ def beside(server: Server, database: str, purpose: str = "%") -> list[str]:
 
 def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def damage(mysql: Server, database: str) -> None:
+    """Lose half of the artifacts, and a table."""
+    mysql.execute(f"DELETE FROM `{database}`.Artifact WHERE id % 2", f"DROP TABLE `{database}`.EventPath")

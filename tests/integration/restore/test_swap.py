@@ -1,11 +1,8 @@
 """A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
 
-import re
-import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -13,31 +10,20 @@ from opskit.backup.catalog import find
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
-from opskit.errors import BusyError, DeniedError, NotFoundError, RefusedError
+from opskit.errors import BusyError, NotFoundError, RefusedError
 from opskit.mysql.connection import Endpoint, connect
 from opskit.mysql.lease import Lease
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rollback import cleanup, plan_rollback, rollback
 from opskit.restore.run import Options, restore
-from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
+from opskit.restore.swap import plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
-from sandbox.server import Account, OwnServer, Server
-from tests.conftest import accounts, fresh_database, like
+from sandbox.server import Server
+from tests.conftest import fresh_database, like
 from tests.endpoints import endpoint
-from tests.integration.restore.conftest import REGISTRY, CommandLine
-from tests.integration.restore.databases import beside, content, quoted
-
-Swap = Callable[[], SwapReport]
-
-
-@pytest.fixture
-def swap(source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest) -> Swap:
-    return lambda: restore_and_swap(source, source, database, storage, manifest, Options(workers=2))
-
-
-def damage(mysql: Server, database: str) -> None:
-    mysql.execute(f"DELETE FROM `{database}`.Artifact WHERE id % 2", f"DROP TABLE `{database}`.EventPath")
+from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
+from tests.integration.restore.databases import beside, content, damage, quoted
 
 
 def add_artifact(mysql: Server, database: str, number: int) -> None:
@@ -382,174 +368,3 @@ def test_cleanup_waits_for_no_other_run(source: Endpoint, database: str, swap: S
         with pytest.raises(BusyError) as caught:
             rollback(source, database)
         assert UNTOUCHED in str(caught.value.hint)
-
-
-def test_staging_user_is_told_the_grant_that_a_rename_needs_and_succeeds_with_it(
-    mysql: Server,
-    source: Endpoint,
-    database: str,
-    storage: DirectoryStorage,
-    manifest: Manifest,
-    mysql_user: Callable[..., Account],
-) -> None:
-    pattern = database.replace("_", r"\_")
-    account = mysql_user(rf"ALL ON `{pattern}\_opskit\_%`.*")
-    staging = endpoint(mysql, account)
-    saved = content(mysql, database)
-    restore(staging, storage, manifest, Options(beside=database))
-    damage(mysql, database)
-    damaged = content(mysql, database)
-    for attempt in (
-        lambda: restore_and_swap(staging, source, database, storage, manifest),
-        lambda: plan_swap(staging, database, manifest),
-        lambda: rollback(staging, database),
-    ):
-        with pytest.raises(DeniedError) as caught:
-            attempt()
-    hint = str(caught.value.hint)
-    assert hint.startswith("run as an administrator: GRANT SELECT, INSERT, CREATE, ALTER, DROP ON")
-    assert content(mysql, database) == damaged
-    mysql.execute(hint.removeprefix("run as an administrator: ").partition(";")[0])
-    restore_and_swap(staging, source, database, storage, manifest)
-    assert content(mysql, database) == saved
-    rollback(staging, database)
-    assert content(mysql, database) == damaged
-
-
-def test_trigger_that_the_user_may_not_see_is_refused_by_the_rename_itself(
-    mysql: Server,
-    source: Endpoint,
-    database: str,
-    storage: DirectoryStorage,
-    manifest: Manifest,
-    mysql_user: Callable[..., Account],
-) -> None:
-    pattern = like(database)
-    account = mysql_user(rf"ALL ON `{pattern}\_opskit\_%`.*", f"SELECT, INSERT, CREATE, ALTER, DROP ON `{pattern}`.*")
-    mysql.execute(f"CREATE TRIGGER `{database}`.fires BEFORE INSERT ON `{database}`.Artifact FOR EACH ROW SET @x = 1")
-    live = content(mysql, database)
-    with pytest.raises(RefusedError) as caught:
-        restore_and_swap(endpoint(mysql, account), source, database, storage, manifest, safety_backup=None)
-    assert str(caught.value.hint).endswith(UNTOUCHED)
-    assert (content(mysql, database), beside(mysql, database, "before%")) == (live, [])
-
-
-def test_lower_privilege_than_told_is_refused_before_anything_is_staged(
-    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
-) -> None:
-    with pytest.raises(DeniedError):
-        restore_and_swap(replace(source, password="wrong"), source, database, storage, manifest)
-    assert beside(mysql, database) == []
-
-
-def test_server_without_wildcards_in_grants_is_served_by_exact_names(
-    own_mysql: Callable[..., OwnServer], storage: DirectoryStorage
-) -> None:
-    server = own_mysql("--partial-revokes=ON")
-    server.execute("CREATE DATABASE model_registry")
-    with server.connect(database="model_registry") as connection:
-        generate(connection, Shape("mlmd", models=1))
-    manifest = create_backup(endpoint(server), "model_registry", storage, REGISTRY)
-    saved = content(server, "model_registry")
-    with accounts(server) as account:
-        staging = endpoint(server, account("ALL ON model_registry.*"))
-        with pytest.raises(DeniedError) as caught:
-            restore_and_swap(staging, staging, "model_registry", storage, manifest)
-        hint = str(caught.value.hint)
-        server.execute(*re.findall(r"GRANT [^;]+", hint))
-        run_id = re.findall(r"--run-id (\w+)", hint)[0]
-        report = restore_and_swap(staging, staging, "model_registry", storage, manifest, Options(run_id=run_id))
-        assert report.settled.exchange.outgoing == f"model_registry_opskit_before_{run_id}"
-        rollback(staging, "model_registry", run_id=run_id)
-        assert content(server, "model_registry") == saved
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["run", "latest", "--swap", "--into", "other"],
-        ["run", "latest", "--yes"],
-        ["run", "latest", "--restart"],
-        ["run", "latest", "--no-safety-backup"],
-        ["run", "latest", "--swap", "--run-id", "1; DROP DATABASE x"],
-        ["run", "--swap", "--yes"],
-        ["run", "", "--swap", "--yes"],
-        ["cleanup", "--older-than", "-1d"],
-        ["cleanup", "--older-than", "yesterday", "--apply"],
-        ["cleanup", "mysql", "--apply"],
-    ],
-)
-def test_wrong_usage_is_2_before_any_server_is_asked(arguments: list[str], command_line: CommandLine) -> None:
-    command_line.add(REGISTRY, Endpoint("127.0.0.1", 1, "nobody"), "nowhere")
-    ended = command_line.run("restore", *arguments)
-    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
-
-
-@pytest.mark.usefixtures("manifest")
-def test_what_is_not_there_is_66_and_nothing_is_changed(
-    mysql: Server, source: Endpoint, database: str, command_line: CommandLine
-) -> None:
-    command_line.add(REGISTRY, source, database)
-    for arguments in (
-        ["run", "20260101T000000Z-abcdef", "--swap", "--yes"],
-        ["rollback", "--yes"],
-        ["rollback", "--yes", "--to", "mysql"],
-    ):
-        ended = command_line.run("restore", *arguments)
-        assert (ended.returncode, ended.stdout) == (66, ""), ended.stderr
-        assert ended.stderr.splitlines()[-1].endswith(UNTOUCHED)
-    assert beside(mysql, database) == []
-
-
-def told_command(plan: str) -> list[str]:
-    """The command that a plan tells to carry it out, without the program's name."""
-    (found,) = re.findall(r"nothing was changed; to .*: opskit (.*)", plan)
-    return shlex.split(found)
-
-
-@pytest.mark.usefixtures("manifest")
-def test_what_a_plan_tells_to_run_does_what_it_showed_whatever_came_between(
-    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, command_line: CommandLine
-) -> None:
-    command_line.add(REGISTRY, source, database)
-    command_line.add("another", Endpoint("127.0.0.1", 1, "nobody"), "nowhere")
-    chosen = ("--registry", REGISTRY)
-    saved = content(mysql, database)
-    mysql.execute(f"DELETE FROM `{database}`.Artifact")
-    damaged = content(mysql, database)
-    planned = command_line.run("restore", "run", "latest", "--swap", *chosen)
-    later = create_backup(source, database, storage, REGISTRY)
-    assert command_line.run(*told_command(planned.stdout)).returncode == 0
-    assert content(mysql, database) == saved
-    planned = command_line.run("restore", "rollback", *chosen)
-    restore_and_swap(source, source, database, storage, later, safety_backup=None)
-    assert command_line.run(*told_command(planned.stdout)).returncode == 0
-    assert content(mysql, database) == damaged
-    planned = command_line.run("restore", "cleanup", "--older-than", "0s", *chosen)
-    assert command_line.run(*told_command(planned.stdout)).returncode == 0
-    assert beside(mysql, database) == []
-
-
-def test_plan_tells_to_run_it_with_the_options_that_it_was_given(
-    source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
-) -> None:
-    command_line.add(REGISTRY, source, database)
-    options = ["--no-safety-backup", "--restart", "--run-id=20261123021500abcd"]
-    planned = command_line.run("restore", "run", "latest", "--swap", *options)
-    assert told_command(planned.stdout) == ["restore", "run", manifest.id, "--swap", *options, "--yes"]
-
-
-@pytest.mark.parametrize("arguments", [["rollback", "--yes"], ["cleanup", "--older-than", "0s", "--apply"]])
-def test_whoever_waits_for_another_run_is_let_in_when_it_ends(
-    arguments: list[str], source: Endpoint, database: str, swap: Swap, command_line: CommandLine
-) -> None:
-    swap()
-    command_line.add(REGISTRY, source, database)
-    with Lease(connect(source), database) as lease:
-        lease.acquire()
-        assert command_line.run("restore", *arguments).returncode == 75
-        ending = threading.Timer(1, lease.release)
-        ending.start()
-        ended = command_line.run("restore", *arguments, "--lease-wait", "1m")
-        ending.join()
-    assert ended.returncode == 0, ended.stderr
