@@ -70,16 +70,6 @@ def newest_complete(storage: Storage, registry: str) -> Manifest | None:
     return next((each.manifest for each in newest_backups(storage, registry) if each.state == "complete"), None)
 
 
-def list_registries(storage: Storage) -> list[str]:
-    """Return the names of the registries that have backups in this storage."""
-    found: dict[str, None] = {}
-    for stored in storage.list():
-        parts = stored.key.split("/")
-        if parts[2:] and layout.is_backup_id(parts[1]):
-            found[parts[0]] = None
-    return list(found)
-
-
 def folders(storage: Storage, registry: str) -> dict[str, Folder]:
     """Return every folder whose name is a backup id, the oldest first, from one complete listing."""
     found: dict[str, Folder] = {}

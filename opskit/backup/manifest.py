@@ -264,7 +264,6 @@ def load_manifest(content: bytes, expected_id: str) -> Manifest:
 
 
 def _format_version(content: bytes, expected_id: str) -> object:
-
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -277,8 +276,3 @@ def _format_version(content: bytes, expected_id: str) -> object:
 def backup_key(registry: str, backup_id: str, name: str) -> str:
     """Return the storage key of one file of a backup."""
     return f"{registry}/{backup_id}/{name}"
-
-
-def taken_at(manifest: Manifest) -> datetime:
-    """Return the moment that the backup shows."""
-    return manifest.snapshot.time

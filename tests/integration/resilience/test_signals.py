@@ -49,12 +49,6 @@ def running_backup(
             process.kill()
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> DirectoryStorage:
-    (tmp_path / "backups").mkdir()
-    return DirectoryStorage(tmp_path / "backups")
-
-
 def storage_url(folder: Path) -> str:
     return f"file://{folder}/backups"
 
