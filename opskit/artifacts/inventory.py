@@ -53,8 +53,6 @@ def inventory_of_backup(
 
     for number, type_id, name, uri, state, updated in artifacts:
         format_name, key, path = (properties.get((number, each)) for each in ARTIFACT_PROPERTIES)
-        if not uri and not (key and path):
-            continue
         for version in versions.get(number, [None]):
             for model in models.get(version, [None]):
                 yield pointer(

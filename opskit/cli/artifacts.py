@@ -219,7 +219,9 @@ def _row(record: Record) -> tuple[str, ...]:
     return (
         f"{record['model']}{' (archived)' if record['archived'] else ''}",
         record["version"],
-        record["uri"].partition("?")[0] or f"{record['storage_key']}:{record['storage_path']}",
+        record["uri"].partition("?")[0]
+        or ":".join(part for part in (record["storage_key"], record["storage_path"]) if part)
+        or "(none)",
         ", ".join(verdicts),
         record["since"][:10],
         "; ".join(reason for reason in reasons if reason),

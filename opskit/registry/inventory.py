@@ -50,14 +50,12 @@ class Pointer:
         """Whether its model or its version is archived: its files may be gone for a reason."""
         return "ARCHIVED" in (self.version_state, self.model_state)
 
-    @property
-    def place(self) -> str:
-        """What the registry says of the place, as a person would read it."""
-        return self.uri or f"{self.storage_key}:{self.storage_path}"
-
 
 def read_inventory(connection: Connection) -> Iterator[Pointer]:
-    """Yield what has a URI or a storage path, ordered by the URI up to its query: one consistent snapshot."""
+    """Yield every artifact that should have bytes, ordered by the URI up to its query: one consistent snapshot.
+
+    One without a URI is among them: the API demands none.
+    """
     types = ", ".join(f"'{name}'" for name in ARTIFACT_TYPES)
     properties = "".join(
         f" LEFT JOIN ArtifactProperty p{number} ON p{number}.artifact_id = a.id"
@@ -80,8 +78,8 @@ def read_inventory(connection: Connection) -> Iterator[Pointer]:
         " LEFT JOIN ParentContext parent ON parent.context_id = version.id"
         " LEFT JOIN Context model ON model.id = parent.parent_context_id"
         f"{states}"
-        f" WHERE t.name IN ({types}) AND (a.uri <> '' OR (p1.string_value <> '' AND p2.string_value <> ''))"
-        " ORDER BY CAST(SUBSTRING_INDEX(a.uri, '?', 1) AS BINARY), a.id"
+        f" WHERE t.name IN ({types})"
+        " ORDER BY CAST(SUBSTRING_INDEX(COALESCE(a.uri, ''), '?', 1) AS BINARY), a.id"
     )
     return (pointer(*row) for row in stream_rows(connection, statement))
 

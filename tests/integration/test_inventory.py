@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from opskit.artifacts.inventory import inventory_of_backup
+from opskit.artifacts.uri import Malformed, locate
 from opskit.backup.create import create_backup
 from opskit.mysql.connection import connect
 from opskit.registry.inventory import Pointer, read_inventory
@@ -28,7 +29,7 @@ def from_server(server: Server, database: str) -> list[Pointer]:
     return list(read_inventory(connect(endpoint(server), database)))
 
 
-def test_every_artifact_with_a_place_is_listed_with_its_model_and_version(mysql: Server, registry: str) -> None:
+def test_every_artifact_is_listed_with_its_model_and_version(mysql: Server, registry: str) -> None:
     found = from_server(mysql, registry)
     # Of twenty artifacts in a row one has no URI; these have a data connection and a path instead.
     assert {each.artifact_id for each in found} == set(range(1, 61))
@@ -40,6 +41,25 @@ def test_every_artifact_with_a_place_is_listed_with_its_model_and_version(mysql:
     assert by_id[20].uri == ""
     assert (by_id[20].storage_key, by_id[20].storage_path) == ("aws-connection-models", "models/model-20")
     assert by_id[25].type == "kf.DocArtifact"
+
+
+def test_artifact_without_a_place_is_listed_all_the_same(mysql: Server, registry: str, tmp_path: Path) -> None:
+    mysql.execute(f"UPDATE `{registry}`.Artifact SET uri = ELT(id, '', NULL) WHERE id < 3")
+    mysql.execute(
+        f"DELETE FROM `{registry}`.ArtifactProperty"
+        " WHERE (artifact_id = 1 AND name LIKE 'storage%') OR (artifact_id = 2 AND name = 'storage_path')"
+    )
+    found = from_server(mysql, registry)
+    assert {each.artifact_id for each in found} == set(range(1, 61))
+    by_id = {each.artifact_id: each for each in found}
+    for number in (1, 2):
+        each = by_id[number]
+        assert locate(each.uri, each.storage_key, each.storage_path) == Malformed(
+            "neither a URI nor storage_key and storage_path"
+        )
+    storage = DirectoryStorage(tmp_path)
+    manifest = create_backup(endpoint(mysql), registry, storage, "registry")
+    assert list(inventory_of_backup(storage, manifest)) == found
 
 
 def test_text_is_as_people_wrote_it_whatever_mlmd_made_of_it(mysql: Server, registry: str) -> None:

@@ -107,6 +107,15 @@ def test_what_is_missing_is_named_and_the_report_is_stored(opskit: Opskit, tmp_p
     assert summary.verdicts["missing"] == 1
 
 
+def test_artifact_without_a_place_is_named(opskit: Opskit, registry: str, mysql: Server) -> None:
+    mysql.execute(f"UPDATE `{registry}`.Artifact SET uri = NULL WHERE id = {MISSING}")
+    mysql.execute(f"DELETE FROM `{registry}`.ArtifactProperty WHERE name = 'storage_path'")
+    ended = opskit("artifacts", "verify")
+    assert ended.returncode == 0, ended.stderr
+    [line] = [line for line in ended.stdout.splitlines() if "malformed" in line and "fraud detection 2" in line]
+    assert "neither a URI nor storage_key and storage_path" in line
+
+
 def test_scheduled_job_exits_with_zero_and_says_the_same(opskit: Opskit) -> None:
     ended = opskit("artifacts", "verify", "--layout", "--exit-zero-on-findings", "--json")
     assert ended.returncode == 0, ended.stderr
