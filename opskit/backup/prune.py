@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, datetime, timedelta
 
+from opskit.artifacts.outdated import outdated
 from opskit.backup import layout
 from opskit.backup.catalog import Backup, folders, judge
 from opskit.backup.holds import live_holds
@@ -35,7 +36,7 @@ class PruneReport:
 
     `left` were to go when the run ended on a failure; the first of them may have lost its manifest. `locked` are keys
     that Object Lock protects, of backups whose other objects went. `expired_holds` are those that readers left who
-    could not remove them, on backups that stay.
+    could not remove them, on backups that stay. `reports` are keys of old reports on artifacts.
     """
 
     registry: str
@@ -48,6 +49,7 @@ class PruneReport:
     left: list[str] = field(default_factory=list)
     locked: list[str] = field(default_factory=list)
     expired_holds: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     freed_bytes: int = 0
     failures: list[Failure] = field(default_factory=list)
 
@@ -92,6 +94,7 @@ def prune(
             run.tidy(judged[backup_id])
         for upload in _abandoned(storage.unfinished(f"{registry}/"), registry, now):
             run.abort(upload)
+        run.drop(list(outdated(storage, registry, policy.keep_reports, now)))
     except OpskitError as error:
         report.failures.append(_failure(error))
         report.left += [each for each in decided.remove if each not in report.removed and each not in report.keep]
@@ -175,6 +178,16 @@ class _Run:
         if self.report.applied:
             self.storage.abort(upload)
         self.report.uploads.append(upload.key)
+
+    def drop(self, reports: Collection[StoredObject]) -> None:
+        """Delete reports on artifacts that are too old."""
+        keys = {each.key for each in reports}
+        if self.report.applied and self.all_versions:
+            self.report.locked += self.storage.erase(f"{self.registry}/artifact", keys.__contains__)
+        elif self.report.applied:
+            self.storage.delete(sorted(keys))
+        self.report.reports += sorted(keys)
+        self.report.freed_bytes += sum(each.size for each in reports)
 
     def _why_not(self, backup_id: str, manifest: str) -> str | None:
         """Return what keeps a backup at this moment, however long ago the plan was made."""

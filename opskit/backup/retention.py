@@ -32,7 +32,8 @@ class Candidate:
 class Policy:
     """How many good backups stay: the newest of each of so many hours, days, … that have one.
 
-    The newest `min_redundancy` always stay; so does whatever is younger than `keep_within`.
+    The newest `min_redundancy` always stay; so does whatever is younger than `keep_within`. Of the reports on
+    artifacts the newest `keep_reports` stay, one or more.
     """
 
     keep_last: int = 0
@@ -43,6 +44,7 @@ class Policy:
     keep_yearly: int = 0
     keep_within: timedelta = timedelta(0)
     min_redundancy: int = 1
+    keep_reports: int = 90
 
 
 @dataclass(frozen=True, slots=True)

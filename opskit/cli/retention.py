@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 def prune(invocation: Invocation, *, apply: bool, all_versions: bool) -> None:
     """List the backups that retention lets go, debris and abandoned uploads; with --apply, delete them.
 
-    The newest good backup, the newest one that was rehearsed and those on hold always stay.
+    The newest good backup, the newest one that was rehearsed and those on hold always stay. Old reports on artifacts go
+    as well.
     """
     settings = invocation.settings
     policy = Policy(**dict(settings.retention))
@@ -98,6 +99,8 @@ def _told(report: PruneReport) -> Iterator[str | Table]:
     yield from (f"  locked in the store, and still there: {key}" for key in report.locked)
     if report.expired_holds:
         yield f"  holds that have ended: {len(report.expired_holds)}"
+    if report.reports:
+        yield f"  files of old reports on artifacts: {len(report.reports)}"
     count, gone = len(report.removed) + len(report.debris), "gone" if report.applied else "to go"
     yield f"  {len(report.keep)} stay, {count} {gone} ({human_size(report.freed_bytes)})"
 

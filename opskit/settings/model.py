@@ -100,7 +100,7 @@ class Signing(Section):
 
 
 class Retention(Section):
-    """Which backups prune keeps."""
+    """Which backups and reports prune keeps."""
 
     keep_last: Count = 7
     keep_hourly: Count = 0
@@ -110,6 +110,7 @@ class Retention(Section):
     keep_yearly: Count = 0
     keep_within: Duration = timedelta(0)
     min_redundancy: Annotated[Whole, Field(ge=1)] = 3
+    keep_reports: Annotated[Whole, Field(ge=1)] = 90
 
 
 class DataConnection(Section):

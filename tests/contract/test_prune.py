@@ -155,3 +155,60 @@ def test_backups_from_before_signing_outlive_the_signed_ones(directory: Storage)
     report = prune(directory, "reg", LAST_TWO, manifests=Trusting(directory), apply=True)
     assert (report.removed, report.failures) == ([signed[2]], [])
     assert keys(directory) == keys_of("reg", [*signed[:2], *unsigned])
+
+
+# Reports on artifacts
+
+REPORTS = [f"reg/artifacts/202611{day:02}T052300Z.json" for day in range(1, 6)]
+ASIDE = [f"reg/artifacts/aside/202610{day:02}T052300Z.json" for day in range(1, 4)]
+RUN = [
+    f"reg/artifact-runs/job-1/{name}"
+    for name in ("run.json", "inventory-0a1b2c.json.zst", "part-00000-of-00002.json.zst")
+]
+
+
+def write_reports(storage: Storage) -> set[str]:
+    """Store reports, one of them without a summary, and return the keys of what has nothing to do with them."""
+    strange = {
+        "reg/artifacts/notes.json",
+        "reg/artifacts/20261101T052300Z.json.bak",
+        "reg/artifact-runs/job-1/notes.txt",
+        "reg/artifact-runs/run.json",
+        "reg2/artifacts/20260101T000000Z.json",
+    }
+    for key in {*strange, *REPORTS, *(f"{key}.zst" for key in (*REPORTS, *ASIDE)), *ASIDE, *RUN}:
+        storage.put(key, [b"x"])
+    storage.delete([REPORTS[4]])
+    return strange
+
+
+@pytest.mark.parametrize("all_versions", [False, True])
+def test_newest_reports_that_are_whole_stay(storage: Storage, *, all_versions: bool) -> None:
+    strange = write_reports(storage)
+    before = keys(storage)
+    assert prune(storage, "reg", Policy()).reports == []
+    dry = prune(storage, "reg", Policy(keep_reports=2))
+    assert keys(storage) == before
+    report = prune(storage, "reg", Policy(keep_reports=2), apply=True, all_versions=all_versions)
+    assert report.reports == dry.reports
+    assert report.freed_bytes == dry.freed_bytes == len(report.reports) == 6
+    assert not report.failures
+    # The newest has no summary: it is not finished, and counts for nothing.
+    assert before - keys(storage) == {*REPORTS[:2], *(f"{key}.zst" for key in REPORTS[:2]), ASIDE[0], f"{ASIDE[0]}.zst"}
+    assert strange < keys(storage)
+
+
+def test_newest_report_stays_whatever_is_asked(storage: Storage) -> None:
+    write_reports(storage)
+    prune(storage, "reg", Policy(keep_reports=1), apply=True)
+    assert {REPORTS[3], f"{REPORTS[3]}.zst", f"{REPORTS[4]}.zst", ASIDE[2], f"{ASIDE[2]}.zst"} < keys(storage)
+    assert not keys(storage) & {*REPORTS[:3], *ASIDE[:2]}
+
+
+def test_what_a_run_has_left_goes_a_month_later(storage: Storage) -> None:
+    strange = write_reports(storage)
+    for days, there in ((29, set(RUN)), (31, set())):
+        later = FaultyStorage(storage, later=timedelta(days=days))
+        prune(later, "reg", Policy(keep_reports=9), apply=True)
+        assert keys(storage) & set(RUN) == there
+    assert strange < keys(storage)

@@ -49,7 +49,7 @@ def test_documented_defaults_are_those_in_force() -> None:
     rows = re.findall(
         r"^\| `(artifacts|backup|rehearse|retention|probe)\.(\w+)` \| `([^`]+)` \|", CONFIGURATION, re.MULTILINE
     )
-    assert len(rows) == 23
+    assert len(rows) == 24
     for section, key, default in rows:
         assert str(effective[section][key]).lower() == default.lower(), f"{section}.{key}"
 

@@ -81,6 +81,7 @@ EVERYTHING: dict[str, Any] = {
         "keep_yearly": 6,
         "keep_within": "3d",
         "min_redundancy": 2,
+        "keep_reports": 6,
     },
     "artifacts": {
         "stores": [
