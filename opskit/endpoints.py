@@ -43,4 +43,6 @@ def _at(server: Server, user: str, password: str) -> Endpoint:
         password=password,
         tls_mode=server.tls.mode,
         ca_file=server.tls.ca_file,
+        certificate_file=server.tls.certificate_file,
+        key_file=server.tls.key_file,
     )

@@ -8,7 +8,7 @@ from opskit.cluster.objects import MANAGER, objects, path, pod_spec, rendered, r
 from opskit.cluster.objects import Values as Values  # noqa: PLC0414 - part of what `install` takes
 from opskit.errors import NotFoundError
 from opskit.kubernetes_api import KubernetesApi, Resource
-from opskit.registry.discovery import effective_spec, names_read, resources
+from opskit.registry.discovery import effective_spec, names_referred_to, resources
 
 # The server's own bookkeeping says nothing about a change.
 _BOOKKEEPING: Final = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
@@ -39,7 +39,7 @@ def referred(api: KubernetesApi, namespace: str) -> Referred:
         mysql = effective_spec(resource).get("mysql")
         if mysql:
             names.append(resource["metadata"]["name"])
-            more_secrets, more_maps = names_read(mysql)
+            more_secrets, more_maps = names_referred_to(mysql)
             secrets |= set(more_secrets)
             config_maps |= set(more_maps)
     return Referred(tuple(sorted(names)), tuple(sorted(secrets)), tuple(sorted(config_maps)))

@@ -63,6 +63,8 @@ class Endpoint:
     password: str = field(default="", repr=False)
     tls_mode: TlsMode = "required"
     ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
     connect_timeout: float = CONNECT_TIMEOUT_SECONDS
     read_timeout: float = READ_TIMEOUT_SECONDS
     unix_socket: Path | None = None
@@ -254,6 +256,21 @@ def _session(connection: Connection) -> dict[str, str]:
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
     if endpoint.tls_mode == "disabled":
         return None
+    context = _verifying_context(endpoint)
+    if endpoint.certificate_file is not None:
+        try:
+            # An empty password: else OpenSSL asks the terminal for that of an encrypted key.
+            context.load_cert_chain(endpoint.certificate_file, endpoint.key_file, password="")
+        except (OSError, ssl.SSLError) as error:
+            pair = f"{endpoint.certificate_file} and {endpoint.key_file}"
+            raise ConfigurationError(
+                f"the client certificate and its key, {pair}, cannot be used: {error}",
+                hint="both in PEM, the key not encrypted, and belonging together",
+            ) from error
+    return context
+
+
+def _verifying_context(endpoint: Endpoint) -> ssl.SSLContext:
     if endpoint.tls_mode == "required":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 GROUP: Final = "modelregistry.opendatahub.io"
 # RHOAI up to 2.21 serves v1alpha1 only; the fields of the database are the same.
 VERSIONS: Final = ("v1beta1", "v1alpha1")
-_CLIENT_CERTIFICATE: Final = ("sslCertificateSecret", "sslKeySecret")
 _PROXY_TOKEN: Final = Path("/var/run/secrets/opskit/token")
 _GRANT = "add its name to the Role opskit-discovery: `opskit cluster install` does"
 
@@ -133,11 +132,6 @@ def names_referred_to(mysql: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return sorted(set(secrets)), sorted(set(maps))
 
 
-def names_read(mysql: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return those of `names_referred_to` whose values opskit reads: nobody need grant it the client's key."""
-    return names_referred_to({key: value for key, value in mysql.items() if key not in _CLIENT_CERTIFICATE})
-
-
 def _read(api: KubernetesApi, settings: Discover, resource: Resource, spec: Mapping[str, Any], folder: Path) -> Found:
     name, mysql = resource["metadata"]["name"], spec["mysql"]
     secrets, config_maps = names_referred_to(mysql)
@@ -186,16 +180,36 @@ def _qualified(host: str, namespace: str) -> str:
 
 
 def _tls(api: KubernetesApi, namespace: str, name: str, mysql: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return how the server's certificate is verified: as strictly as the registry does it, and by its CA."""
-    if not mysql.keys().isdisjoint(_CLIENT_CERTIFICATE):
-        logger.warning("%s: its client certificate is not used: a server that demands one refuses opskit", name)
+    """Return how the server is verified, as the registry does it and by its CA, and what opskit shows of itself."""
+    tls = _client_certificate(api, namespace, name, mysql, folder)
     ca = _certificates(api, namespace, mysql)
-    if not ca:
-        return {"mode": "verify_identity"} if mysql.get("verifyServerCert") else {}
-    path = folder / f"{name}-ca.crt"
-    path.write_text(ca, encoding="utf-8")
-    # The operator's own certificates name the Service alone; a registry that does not check the name may go without.
-    return {"mode": "verify_identity" if mysql.get("verifyServerCert") else "verify_ca", "ca_file": path}
+    if mysql.get("verifyServerCert"):
+        tls["mode"] = "verify_identity"
+    elif ca:
+        # The operator's own certificates name the Service alone, so a registry may go without checking the name.
+        tls["mode"] = "verify_ca"
+    if ca:
+        tls["ca_file"] = _kept(folder, f"{name}-ca.crt", ca)
+    return tls
+
+
+def _client_certificate(
+    api: KubernetesApi, namespace: str, name: str, mysql: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    files = (("certificate_file", "sslCertificateSecret", "client.crt"), ("key_file", "sslKeySecret", "client.key"))
+    found = {}
+    for setting, field, kept_as in files:
+        if field in mysql:
+            text = _value(api, namespace, "secrets", mysql[field]["name"], mysql[field]["key"])
+            found[setting] = _kept(folder, f"{name}-{kept_as}", text)
+    return found
+
+
+def _kept(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def _certificates(api: KubernetesApi, namespace: str, mysql: Mapping[str, Any]) -> str:

@@ -14,10 +14,15 @@ TlsMode = Literal["disabled", "required", "verify_ca", "verify_identity"]
 
 
 class Tls(Section):
-    """How far a server's TLS is trusted; with a CA file, its name is verified unless told otherwise."""
+    """How far a server's TLS is trusted; with a CA file, its name is verified unless told otherwise.
+
+    The certificate and its key are what opskit shows of itself, to a server that asks for one.
+    """
 
     mode: TlsMode = "required"
     ca_file: File | None = None
+    certificate_file: File | None = None
+    key_file: File | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -32,6 +37,14 @@ class Tls(Section):
         if value is not None and info.data.get("mode") in ("disabled", "required"):
             raise ValueError(f"is not used with mode {info.data['mode']}: choose verify_ca or verify_identity")
         return value
+
+    @model_validator(mode="after")
+    def _certificate_is_whole_and_used(self) -> "Tls":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together: give both, or neither")
+        if self.certificate_file is not None and self.mode == "disabled":
+            raise ValueError("certificate_file and key_file are not used with mode disabled")
+        return self
 
 
 class Account(Section):

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import os
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,20 +146,26 @@ def test_every_certificate_of_a_bundle_is_trusted(registries: Registries, look: 
     assert ca_file.read_text().split() == ["one", "two"]
 
 
-def test_client_s_certificate_is_kept_by_name_and_neither_read_nor_granted(
-    api: KubernetesApi, registries: Registries, look: Callable[[], Discovery], caplog: pytest.LogCaptureFixture
+def test_client_s_certificate_is_shown_as_the_registry_does_and_its_key_is_nobody_else_s_to_read(
+    api: KubernetesApi, registries: Registries, look: Callable[[], Discovery]
 ) -> None:
     registries.secret("db", database_password=PASSWORD)
+    registries.secret("client", **{"tls.crt": "-- certificate --"})
+    registries.secret("client-key", **{"tls.key": "-- key --"})
     client = {
         "sslCertificateSecret": {"name": "client", "key": "tls.crt"},
         "sslKeySecret": {"name": "client-key", "key": "tls.key"},
     }
     registries.add("a", mysql=mysql(**client))
-    with caplog.at_level(logging.WARNING):
-        found = only(look())
+    found = only(look())
+    tls = found.registry.mysql.tls
+    assert tls.mode == "required"
+    assert tls.certificate_file is not None
+    assert tls.key_file is not None
+    assert (tls.certificate_file.read_text(), tls.key_file.read_text()) == ("-- certificate --", "-- key --")
+    assert stat.S_IMODE(tls.key_file.stat().st_mode) == 0o600
     assert found.secrets == ("client", "client-key", "db")
-    assert "a: its client certificate is not used" in caplog.text
-    assert referred(api, registries.namespace.name).secrets == ("db",)
+    assert referred(api, registries.namespace.name).secrets == ("client", "client-key", "db")
 
 
 def test_operator_s_defaults_are_merged_over_the_spec(registries: Registries, look: Callable[[], Discovery]) -> None:

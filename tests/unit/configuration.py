@@ -23,7 +23,12 @@ _SERVER = {
     "host": "mysql.example.com",
     "port": 3307,
     "user": "opskit",
-    "tls": {"mode": "verify_ca", "ca_file": "/etc/opskit/mysql.crt"},
+    "tls": {
+        "mode": "verify_ca",
+        "ca_file": "/etc/opskit/mysql.crt",
+        "certificate_file": "/etc/opskit/client.crt",
+        "key_file": "/etc/opskit/client.key",
+    },
 }
 _HTTP = {"url": "https://registry.example.com/", "ca_file": "/etc/opskit/ca.crt"}
 

@@ -185,6 +185,17 @@ def test_tls_verifies_by_default_where_it_has_a_ca(tls: dict[str, str], mode: st
     assert load(with_mysql(tls=tls), tmp_path).registries[0].mysql.tls.mode == mode
 
 
+@pytest.mark.parametrize("half", ["certificate_file", "key_file"])
+def test_half_a_client_certificate_is_refused(half: str, tmp_path: Path) -> None:
+    told = problems(with_mysql(tls={half: "/x"}), tmp_path)
+    assert "certificate_file and key_file belong together" in told
+
+
+def test_client_certificate_without_tls_is_refused(tmp_path: Path) -> None:
+    tls = {"mode": "disabled", "certificate_file": "/c", "key_file": "/k"}
+    assert "are not used with mode disabled" in problems(with_mysql(tls=tls), tmp_path)
+
+
 @pytest.mark.parametrize("key", ["postgres", "postgresql"])
 def test_postgresql_registry_is_refused_by_name(key: str, tmp_path: Path) -> None:
     told = problems({"registries": [{"name": "a", key: {"host": "h"}}]}, tmp_path)
