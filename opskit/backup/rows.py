@@ -81,21 +81,26 @@ class RowsJob:
         self.progress.phase("rows", sum(read.table.estimated_rows for read in self.reads), "rows")
         locked = [read for read in reversed(self.reads) if not read.table.transactional]
         free = [read for read in reversed(self.reads) if read.table.transactional]
-        run(self._plan(locked), self.snapshot.workers, _call, stop)
+        run(self._plan(locked, stop), self.snapshot.workers, _call, stop)
         self.snapshot.release_lock()
         # References are counted first, while the workers still hold every table.
         tasks: list[Callable[[Worker], None]] = [
             *(partial(self._count_missing, each) for each in references(self.snapshot.tables)),
             *(partial(self._put_definition, read) for read in self.reads),
-            *self._plan(free),
+            *self._plan(free, stop),
         ]
         run(tasks, self.snapshot.workers, _call, stop, idle=self._release_all)
 
-    def _plan(self, reads: list[TableRead]) -> list[Callable[[Worker], None]]:
+    def _plan(self, reads: list[TableRead], stop: Stop) -> list[Callable[[Worker], None]]:
+        ranges: dict[int, list[Range]] = {}
+
+        def cut(worker: Worker, read: TableRead) -> None:
+            ranges[read.number] = split(worker.connection, read.table)
+
+        run(reads, self.snapshot.workers, cut, stop)
         tasks: list[Callable[[Worker], None]] = []
         for read in reads:
-            ranges = split(self.snapshot.workers[0].connection, read.table)
-            tasks += [partial(self._read_range, read, each) for each in ranges]
+            tasks += [partial(self._read_range, read, each) for each in ranges[read.number]]
             if self.server_checksum:
                 tasks.append(partial(self._checksum, read))
         return tasks
