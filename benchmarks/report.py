@@ -22,13 +22,15 @@ COMMANDS = {
     ("restore", "mysqldump"): "`mysql < dump.sql`",
     ("restore", "mydumper"): "`myloader -t 4`",
 }
+DEFAULTS = Options()
 NOTES = f"""\
 Medians of the rounds of one run, in which the programs take turns, each time another one first; before the first round
 each program backs up once, unmeasured. Client CPU is user and system time of all processes of the client; peak memory
 is the resident set of the largest of them, the greatest of all rounds. The last two columns tell what part opskit's
 time and CPU are of that program's. Server and clients share the machine.
 
-- opskit runs with its defaults: {Options().workers} workers, zstd level {Options().compression_level}, and a restore that compares every row.
+- opskit runs with its defaults: {DEFAULTS.workers} workers, zstd level {DEFAULTS.compression_level}, and a restore
+  that compares every row.
 - A backup by opskit is on the disk when it ends; those of the others may still be in memory.
 - `mysql` and `myloader` read SQL that was decompressed before; opskit decompresses as it restores.
 - `myloader` keeps its restore out of the binary log; `mysql` and opskit do not.
