@@ -109,7 +109,8 @@ def not_pruned(storage: Storage, registry: str, error: OpskitError) -> PruneRepo
 def _candidate(backup: Backup, now: datetime, elsewhere: str | None) -> Candidate:
     holds = [each for each in backup.holds if not each.has_ended(now)]
     pinned = str(holds[0]) if holds else elsewhere and f"kept in {elsewhere}"
-    time = backup.manifest.snapshot.time if backup.manifest else layout.backup_time(backup.id)
+    # As its id has it, so that the newest here is what `latest` means: two can be of one second.
+    time = layout.backup_time(backup.id)
     # Backups from before signing, or of a key that was taken out too early, must not go as if they were damaged.
     if backup.state == "unreadable" or backup.untrusted:
         return Candidate(backup.id, time, "unknown", pinned=pinned)

@@ -19,6 +19,7 @@ from sandbox.server import Server
 from tests.backups import keys, write_days
 from tests.endpoints import endpoint
 from tests.faulty import FaultyStorage
+from tests.waiting import eventually
 
 
 class Pruned(FaultyStorage):
@@ -52,7 +53,9 @@ def directory(tmp_path: Path) -> Storage:
 def old(mysql: Server, registry: str, directory: Storage) -> Manifest:
     """A backup that retention lets go: there is a newer one."""
     saved = create_backup(endpoint(mysql), registry, directory, "reg")
-    (newer,) = write_days(directory, "reg", 1, newest=saved.snapshot.time + timedelta(milliseconds=1))
+    newest = saved.snapshot.time + timedelta(seconds=1)
+    (newer,) = write_days(directory, "reg", 1, newest=newest)
+    eventually(lambda: directory.now() > newest, "the time of the newer backup")
     assert prune(directory, "reg", Policy(), apply=False).keep.keys() == {newer}
     return saved
 
