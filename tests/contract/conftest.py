@@ -84,7 +84,8 @@ def place_in(server: S3Server, prefix: str = PREFIX) -> Place:
         except client.exceptions.NoSuchUpload:  # rclone's way to say that there are none
             return []
 
-    return Place(open_bucket(server, bucket, prefix), leftovers)
+    # rclone answers 500 now and then where several write the first objects of a folder at once (2 of 4,800, measured).
+    return Place(open_bucket(server, bucket, prefix, max_attempts=3), leftovers)
 
 
 def place_below(folder: Path) -> Place:
