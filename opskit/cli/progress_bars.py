@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Column
@@ -16,6 +16,23 @@ from opskit.cli.text import one_line
 from opskit.progress import Unit
 
 REFRESH_SECONDS = 0.1
+
+
+# A terminal shows Ctrl-C as `^C` where the cursor stands: at the edge it would begin a line that rich knows nothing of.
+_ROOM_FOR_CONTROL_C = 2
+
+
+class _Narrower:
+    def __init__(self, content: RenderableType) -> None:
+        self._content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._content, options.update_width(options.max_width - _ROOM_FOR_CONTROL_C))
+
+
+class _Bars(Bars):
+    def get_renderable(self) -> RenderableType:
+        return _Narrower(super().get_renderable())
 
 
 class _Amounts(ProgressColumn):
@@ -67,5 +84,5 @@ def progress_bars(console: Console | None = None) -> Iterator[ProgressBars]:
         TimeRemainingColumn(compact=True),
     )
     paper = console or Console(stderr=True)
-    with Bars(*columns, console=paper, expand=True, auto_refresh=False, redirect_stdout=False) as bars:
+    with _Bars(*columns, console=paper, expand=True, auto_refresh=False, redirect_stdout=False) as bars:
         yield ProgressBars(bars)

@@ -138,7 +138,8 @@ def test_bars_fit_any_terminal_and_leave_no_thread(columns: int) -> None:
         progress.phase("count", None, "objects")
         progress.advance(1)
     assert threading.active_count() == before
-    assert max(len(line) for line in plain(canvas.getvalue())) <= columns
+    # Two columns stay free: where Ctrl-C is echoed as `^C` at the edge, the last bars stayed twice.
+    assert max(len(line) for line in plain(canvas.getvalue())) <= columns - 2
 
 
 def test_bars_say_everything_at_80_columns() -> None:
