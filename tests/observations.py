@@ -123,7 +123,7 @@ def healthy() -> Observation:
         storage=Finding(State.OK, "s3://registry-backups/opskit lists in 21 ms"),
         backup=Finding(
             State.OK,
-            "backup 20261125T021700Z-3f9a1c is 7 h old, 48,000 rows in 1,716,000 bytes",
+            "backup 20261125T021700Z-3f9a1c, 7 h ago: 48,000 rows in 1.6 MiB",
             values={"backup_timestamp_seconds": NOW.timestamp(), "backup_rows": 48000, "backup_bytes": 1716000},
         ),
         rehearsal=Finding(
@@ -174,7 +174,7 @@ def broken() -> Observation:
         backup=Finding(
             State.CRITICAL,
             "backup 20261123T021700Z-3f9a1c is damaged: model_registry.Artifact.00001.sql.zst is missing;"
-            " backup 20261121T021700Z-3f9a1c is 4 d old, 44,880 rows in 1,662,960 bytes",
+            " backup 20261121T021700Z-3f9a1c, 4 d ago: 44,880 rows in 1.6 MiB",
             "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         ),
         rehearsal=Finding(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from opskit.amounts import human_size
 from opskit.backup.catalog import find, newest_complete
 from opskit.backup.check import CheckReport, check_all, check_backup, require_intact
 from opskit.backup.copies import CopyReport, complete_copies
@@ -22,7 +23,6 @@ from opskit.cli.parameters import DurationType
 from opskit.cli.rehearse import rehearse
 from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
-from opskit.cli.text import human_size
 from opskit.errors import UsageError
 from opskit.mysql.snapshot_steps import LEVELS, Level
 from opskit.settings import Registry

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from opskit.amounts import human_age, human_seconds, human_size
 from opskit.backup.catalog import Backup, find, list_backups
 from opskit.backup.holds import Hold
 from opskit.backup.manifest import Manifest
@@ -11,7 +12,6 @@ from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.output import Table
 from opskit.cli.pointers import pointers_with_bytes
-from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.wiring import configured_storage
 
 

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import click
 
+from opskit.amounts import human_age
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Group
 from opskit.cli.output import Table, write
-from opskit.cli.text import human_age, one_line
+from opskit.cli.text import one_line
 from opskit.cluster import install as installation
 from opskit.cluster import run as running
 from opskit.cluster import status as standing

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from opskit.amounts import human_seconds, human_size
 from opskit.cli.invocation import Invocation
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_seconds, human_size
 from opskit.restore.settled import Settled
 from opskit.restore.swap import SwapPlan, SwapReport
 from opskit.restore.target import RUN_ID, Generated

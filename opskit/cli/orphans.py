@@ -4,6 +4,7 @@ from itertools import chain
 
 import click
 
+from opskit.amounts import human_size
 from opskit.artifacts.orphans import find_orphans
 from opskit.artifacts.stores import NotAllowed
 from opskit.artifacts.uri import S3Location, parse
@@ -11,7 +12,6 @@ from opskit.cli.artifact_source import inventory_from
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.output import Table
-from opskit.cli.text import human_size
 from opskit.errors import ConfigurationError, UsageError
 from opskit.wiring import artifact_places
 

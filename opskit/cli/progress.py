@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from opskit.cli.text import human_seconds, human_size
+from opskit.amounts import human_seconds, human_size
 from opskit.progress import NoProgress, Progress, Unit
 
 logger = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import click
 
+from opskit.amounts import human_age
 from opskit.checks import planned_checks
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.output import Table
-from opskit.cli.text import human_age
 from opskit.probe.result import LAYERS, CheckResult, gravest
 from opskit.probe.runner import run_checks
 from opskit.settings import Registry

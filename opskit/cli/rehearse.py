@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
+from opskit.amounts import human_seconds
 from opskit.backup.catalog import find
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.outcomes import Outcome, for_each_registry
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_seconds
 from opskit.errors import CorruptError, UsageError
 from opskit.mysql.throwaway import throwaway_server
 from opskit.restore.rehearse import Rehearsal

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from opskit.amounts import human_seconds
 from opskit.checks import planned_checks
 from opskit.cli.invocation import Invocation
-from opskit.cli.text import human_seconds
 from opskit.errors import ConfigurationError, OpskitError
 from opskit.probe.result import CheckResult, State, gravest
 from opskit.probe.runner import run_checks

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import click
 
+from opskit.amounts import human_size
 from opskit.backup.catalog import find
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.manifest import Manifest
@@ -19,7 +20,6 @@ from opskit.cli.parameters import DurationType
 from opskit.cli.pointers import pointers_with_bytes
 from opskit.cli.restart import Restart, by_hand, restarted
 from opskit.cli.rollback import cleanup, rollback
-from opskit.cli.text import human_size
 from opskit.errors import UsageError, advised
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.run import Options, RestoreReport

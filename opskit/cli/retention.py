@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from opskit.amounts import human_age, human_seconds, human_size
 from opskit.backup import holds, layout
 from opskit.backup.catalog import resolve
 from opskit.backup.prune import PruneReport, not_pruned
@@ -16,7 +17,6 @@ from opskit.cli.options import Command
 from opskit.cli.outcomes import for_each_registry
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
-from opskit.cli.text import human_age, human_seconds, human_size
 from opskit.errors import OpskitError, UsageError
 from opskit.settings import Registry
 from opskit.storage import Storage

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import click
 
+from opskit.amounts import human_seconds
 from opskit.cli.cutover import exchange_options, settled
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
 from opskit.cli.output import Table
 from opskit.cli.parameters import DurationType
 from opskit.cli.restart import Restart, by_hand, restarted
-from opskit.cli.text import human_seconds
 from opskit.errors import advised
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rollback import cleanup as clean_up

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from opskit.amounts import human_age
 from opskit.artifacts.verdict import GONE, VERDICTS
-from opskit.probe.backup import hours, is_fresh
+from opskit.probe.backup import is_fresh
 from opskit.probe.evidence import ArtifactReport, newest_artifact_reports
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
@@ -24,14 +25,14 @@ def check(storage: Storage, registry: str, max_age: timedelta, now: datetime, *,
 
 
 def _judged(report: ArtifactReport, max_age: timedelta, now: datetime) -> Iterator[Finding]:
-    age = now - report.finished
+    looked = human_age(report.finished, now)
     if not report.readable:
-        yield Finding(State.UNKNOWN, f"the report of {hours(age)} ago cannot be read", _HINT)
+        yield Finding(State.UNKNOWN, f"the report of {looked} cannot be read", _HINT)
         return
     total = sum(report.verdicts.values())
     values = {"artifacts_timestamp_seconds": report.finished.timestamp()}
-    if not is_fresh(age, max_age):
-        yield Finding(State.CRITICAL, f"the report is {hours(age)} old", _HINT, "artifacts-unverified", values)
+    if not is_fresh(now - report.finished, max_age):
+        yield Finding(State.CRITICAL, f"last looked at {looked}", _HINT, "artifacts-unverified", values)
     if report.gone:
         said = ", ".join(
             f"{report.verdicts[each]} {each}" for each in VERDICTS if each in GONE and report.verdicts.get(each)
@@ -47,4 +48,4 @@ def _judged(report: ArtifactReport, max_age: timedelta, now: datetime) -> Iterat
         yield Finding(
             State.WARNING, f"{report.changed} artifacts were replaced since", None, "artifacts-changed", values
         )
-    yield Finding(State.OK, f"{total} artifacts looked at {hours(age)} ago", values=values)
+    yield Finding(State.OK, f"{total} artifacts looked at {looked}", values=values)

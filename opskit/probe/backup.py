@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from opskit.amounts import human_age, human_size
 from opskit.backup.catalog import Backup, newest_backups
 from opskit.backup.manifest import Manifest
 from opskit.probe.result import Finding, State
@@ -30,7 +31,8 @@ def _judged(manifest: Manifest, max_age: timedelta, now: datetime) -> Finding:
     age = now - manifest.snapshot.time
     return Finding(
         State.OK if is_fresh(age, max_age) else State.CRITICAL,
-        f"backup {manifest.id} is {hours(age)} old, {manifest.rows:,} rows in {manifest.stored_bytes:,} bytes",
+        f"backup {manifest.id}, {human_age(manifest.snapshot.time, now)}:"
+        f" {manifest.rows:,} rows in {human_size(manifest.stored_bytes)}",
         "the promise is probe.backup_max_age: take one with opskit backup create, and look why the job did not",
         values={
             "backup_timestamp_seconds": manifest.snapshot.time.timestamp(),
@@ -51,9 +53,3 @@ def _damaged(backup: Backup) -> Finding:
 def is_fresh(age: timedelta, max_age: timedelta) -> bool:
     """Tell whether something is young enough; what comes from the future would stay so for ever."""
     return -_SKEW <= age <= max_age
-
-
-def hours(age: timedelta) -> str:
-    """Return an age in hours, or in days where that says more."""
-    whole = int(age.total_seconds() / 3600)
-    return f"{whole} h" if whole < 72 else f"{whole // 24} d"  # noqa: PLR2004 - three days

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from opskit.amounts import human_age
 from opskit.backup.catalog import newest_backups
-from opskit.probe.backup import hours, is_fresh
+from opskit.probe.backup import is_fresh
 from opskit.probe.evidence import Rehearsal, newest_rehearsals
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
@@ -29,7 +30,7 @@ def _judged(rehearsal: Rehearsal, max_age: timedelta, now: datetime) -> Finding:
         "rehearsal_timestamp_seconds": rehearsal.finished.timestamp(),
         "rehearsal_passed": float(rehearsal.verdict == "passed"),
     }
-    what = f"rehearsal of {rehearsal.backup_id}, {hours(age)} ago"
+    what = f"rehearsal of {rehearsal.backup_id}, {human_age(rehearsal.finished, now)}"
     if rehearsal.verdict == "failed":
         problems = f": {'; '.join(rehearsal.problems)}" if rehearsal.problems else ""
         return Finding(State.CRITICAL, f"{what}, failed{problems}", _HINT, "rehearsal-failing", values)

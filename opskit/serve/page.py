@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, StrictUndefined
 
 from opskit import __version__
+from opskit.amounts import human_age, human_size
 from opskit.backup.manifest import Manifest
 from opskit.probe import render
 from opskit.probe.result import CheckResult, State, gravest
@@ -35,7 +36,6 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-_HOUR, _DAY = 3_600, 86_400
 _SYMBOLS: dict[State, str] = {
     State.OK: "✓",
     State.WARNING: "!",
@@ -99,8 +99,8 @@ def page(
         verdict=_VERDICTS[observation.state],
         words=_WORDS,
         runbook=lambda name: f"{runbooks_url.rstrip('/')}/{name}.md" if runbooks_url else None,
-        ago=lambda moment: ago(moment, observation.moment),
-        size=size,
+        ago=lambda moment: human_age(moment, observation.moment),
+        size=human_size,
         took=render.took,
         zone=zone.key,
         chart=chart,
@@ -156,9 +156,9 @@ def _restorable(registry: RegistryObservation, observation: Observation, newest:
         return Answer("restore", question, "Storage cannot be read", checks, (registry.problem,), State.UNKNOWN)
     if newest is None:
         return Answer("restore", question, "No backup", checks, (promise,), State.CRITICAL)
-    content = f"{newest.rows:,} rows, {size(newest.stored_bytes)} stored"
+    content = f"{newest.rows:,} rows, {human_size(newest.stored_bytes)} stored"
     return Answer(
-        "restore", question, f"As of {ago(newest.snapshot.time, observation.moment)}", checks, (promise, content)
+        "restore", question, f"As of {human_age(newest.snapshot.time, observation.moment)}", checks, (promise, content)
     )
 
 
@@ -170,28 +170,10 @@ def _missing(registry: RegistryObservation, observation: Observation) -> Answer:
         return Answer("missing", "What is missing?", "Not known", checks, at_least=unread)
     text = f"{report.gone:,} of {report.artifacts:,} artifacts"
     return Answer(
-        "missing", "What is missing?", text, checks, (f"looked at {ago(report.finished, observation.moment)}",)
+        "missing", "What is missing?", text, checks, (f"looked at {human_age(report.finished, observation.moment)}",)
     )
 
 
 def _checks(registry: RegistryObservation, *layers: str) -> tuple[CheckResult, ...]:
     found = [check for check in map(registry.check, layers) if check is not None]
     return tuple(sorted(found, key=lambda check: -check.state.gravity))
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment was, in the largest unit of which there are two or more."""
-    seconds = max(0, int((now - moment).total_seconds()))
-    for length, unit in ((_DAY, "days"), (_HOUR, "hours"), (60, "minutes")):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return "just now" if seconds < 60 else "a minute ago"  # noqa: PLR2004 - a minute
-
-
-def size(number: float) -> str:
-    """Return a number of bytes for people."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if number < 1024:  # noqa: PLR2004 - the binary thousand
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"

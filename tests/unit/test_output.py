@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from opskit.amounts import human_age, human_seconds, human_size
 from opskit.cli.output import Table, as_json, as_text
-from opskit.cli.text import human_age, human_seconds, human_size
 from tests.unit.command_line import environment, opskit_command, run, stand_in_command
 
 BACKUP = "20261123T021500Z-3f9a1c"

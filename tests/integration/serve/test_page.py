@@ -125,7 +125,7 @@ def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_pa
             "How it grew",
             "Newest backups",
         ]
-        answers = ["✓ Yes", "✓ As of 7 hours ago", "✓ 0 of 1,204 artifacts"]
+        answers = ["✓ Yes", "✓ As of 7 h ago", "✓ 0 of 1,204 artifacts"]
         assert page.locator(".figure").all_inner_texts() == answers
         assert page.locator("text=promised: never older than 26h").is_visible()
         assert page.get_by_role("img", name="backup, the last 30 days: 30 well").is_visible()
@@ -135,7 +135,7 @@ def test_healthy_registry_shows_what_on_call_asks_first(browser: Browser, tmp_pa
 
 def test_broken_registry_answers_first_and_shows_the_gravest_first(browser: Browser, tmp_path: Path) -> None:
     with opened(browser, static(broken(), tmp_path)) as (page, _):
-        answers = ["✕ No: mysql, rest", "✕ As of 4 days ago", "✕ 3 of 1,204 artifacts"]
+        answers = ["✕ No: mysql, rest", "✕ As of 4 d ago", "✕ 3 of 1,204 artifacts"]
         assert page.locator(".figure").all_inner_texts() == answers
         up = page.locator(".card").first.locator(".layer").all_inner_texts()
         assert up == ["mysql", "rest", "operator", "proxy", "grpc"]
@@ -146,8 +146,8 @@ def test_several_registries_are_answered_for_in_one_table_first(browser: Browser
         rows = page.get_by_role("navigation").locator("tbody tr").all()
         told = [row.locator("th, td").all_inner_texts() for row in rows]
         assert told == [
-            ["distance-prediction", "✓ Yes", "✓ As of 7 hours ago", "✓ 0 of 1,204 artifacts"],
-            [LONG_NAME, "✕ No: mysql, rest", "✕ As of 4 days ago", "✕ 3 of 1,204 artifacts"],
+            ["distance-prediction", "✓ Yes", "✓ As of 7 h ago", "✓ 0 of 1,204 artifacts"],
+            [LONG_NAME, "✕ No: mysql, rest", "✕ As of 4 d ago", "✕ 3 of 1,204 artifacts"],
             ["new", "✓ Yes", "✕ No backup", "○ Not known"],
         ]
         page.get_by_role("link", name=LONG_NAME).click()
