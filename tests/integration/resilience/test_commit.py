@@ -1,16 +1,22 @@
 """The manifest is put last, and whatever becomes of the answer, the truth is found out."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from opskit.backup.catalog import find
 from opskit.backup.check import check_backup
+from opskit.backup.commit import commit
 from opskit.backup.create import create_backup
+from opskit.backup.layout import MANIFEST_MAXIMUM_BYTES
 from opskit.backup.manifest import Manifest
-from opskit.errors import OpskitError, RefusedError, UnavailableError
+from opskit.errors import ConfigurationError, CorruptError, OpskitError, RefusedError, UnavailableError
+from opskit.mysql.connection import connect
+from opskit.mysql.lease import Lease
 from opskit.storage import Storage
+from opskit.storage.opening import open_storage
 from sandbox.s3 import S3Server
 from sandbox.server import Server
 from tests.contract.conftest import open_bucket
@@ -26,6 +32,11 @@ pytestmark = [pytest.mark.mysql, pytest.mark.s3]
 def small(mysql: Server, database: str) -> str:
     mysql.execute(f"CREATE TABLE `{database}`.t (id INT PRIMARY KEY)", f"INSERT INTO `{database}`.t VALUES (1), (2)")
     return database
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Storage:
+    return open_storage(str(tmp_path / "backups"))
 
 
 @pytest.fixture(params=["moto", "rclone"])
@@ -131,6 +142,28 @@ def test_manifest_that_cannot_be_read_back_may_exist(mysql: Server, small: str, 
     assert caught.value.exit_code == 69
     http.answering = lambda request, upstream: upstream(request)
     require_whole(bucket, find(bucket, REGISTRY, "latest"))
+
+
+def test_manifest_that_no_restore_would_read_is_not_put(mysql: Server, small: str, directory: Storage) -> None:
+    manifest = create_backup(endpoint(mysql), small, directory, REGISTRY)
+    directory.delete(manifests(directory))
+    with Lease(connect(endpoint(mysql)), small) as lease:
+        lease.acquire()
+        boundless = manifest.model_copy(update={"warnings": ("x" * MANIFEST_MAXIMUM_BYTES,)})
+        with pytest.raises(ConfigurationError, match="more than a restore reads"):
+            commit(directory, boundless, lease)
+        assert manifests(directory) == []
+        commit(directory, manifest, lease)
+    require_whole(directory, manifest)
+
+
+def test_stored_manifest_larger_than_one_may_be_is_corrupt(mysql: Server, small: str, directory: Storage) -> None:
+    manifest = create_backup(endpoint(mysql), small, directory, REGISTRY)
+    (key,) = manifests(directory)
+    padding = b" " * (MANIFEST_MAXIMUM_BYTES + 1)
+    directory.put(key, [b"".join(directory.get(key)), padding])
+    with pytest.raises(CorruptError, match="too large to be one"):
+        find(directory, REGISTRY, manifest.id)
 
 
 class Intruded(FaultyStorage):
