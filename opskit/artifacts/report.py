@@ -225,15 +225,19 @@ def newest_summary(storage: Storage, registry: str) -> Summary | None:
 
 def summaries(storage: Storage, registry: str, *, before: str | None = None) -> Iterator[Summary]:
     """Yield the summaries of a registry, the newest first, and no more than a few; warn of what cannot be read."""
-    prefix = f"{registry}/artifacts/"
-    names = [each.key.removeprefix(prefix) for each in storage.list(prefix)]
-    times = [name.removesuffix(".json") for name in names if _SUMMARY.fullmatch(name)]
-    newest_first = sorted((time for time in times if before is None or time < before), reverse=True)
-    for time in newest_first[:_SUMMARIES_TRIED]:
+    times = [time for time in summary_times(storage, registry) if before is None or time < before]
+    for time in times[:_SUMMARIES_TRIED]:
         if summary := read_summary(storage, registry, time):
             yield summary
         else:
             logger.warning("the report of %s has no summary that can be read", time)
+
+
+def summary_times(storage: Storage, registry: str) -> list[str]:
+    """Return the times of all reports on the whole registry that were finished, the newest first."""
+    folder = _folder(registry, aside=False)
+    names = [each.key.removeprefix(folder) for each in storage.list(folder)]
+    return sorted((name.removesuffix(".json") for name in names if _SUMMARY.fullmatch(name)), reverse=True)
 
 
 def read_summary(storage: Storage, registry: str, time: str, *, aside: bool = False) -> Summary | None:

@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
+from opskit.artifacts.report import summary_key, summary_times
 from opskit.artifacts.verdict import GONE, UNKNOWN
 from opskit.backup import layout
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
 
-ARTIFACTS: Final = "artifacts/"
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
 _LARGEST_COUNT = 2**53
@@ -86,14 +86,14 @@ def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
 
 def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[ArtifactReport]:
     """Yield the summaries of the reports on artifacts, the newest first; each is read when it is wanted."""
-    folder = f"{registry}/{ARTIFACTS}"
-    summaries = [stored for stored in storage.list(folder) if stored.key.endswith(".json")]
-    for stored in reversed(summaries):
-        document = _read(storage, stored.key)
+    for time in summary_times(storage, registry):
+        # The name is the moment of the beginning: what is known is as old as that.
+        finished = _stamp(time)
+        if finished is None:  # no moment, so that opskit did not write it
+            continue
+        document = _read(storage, summary_key(registry, time))
         verdicts = document.get("verdicts")
         changed, layout_failures = document.get("changed", 0), document.get("layout_failures", 0)
-        # The name is the moment of the beginning: what is known is as old as that.
-        finished = _stamp(stored.key.removeprefix(folder)) or stored.modified
         seconds = _seconds(finished, _moment(document.get("finished")))
         if isinstance(verdicts, dict) and all(map(_is_count, (*verdicts.values(), changed, layout_failures))):
             yield ArtifactReport(finished, verdicts, changed, layout_failures, seconds=seconds)

@@ -18,6 +18,8 @@ from opskit.probe import artifacts, backup, rehearsal, storage
 from opskit.probe.evidence import newest_artifact_reports, newest_rehearsals
 from opskit.probe.result import CheckResult, State
 from opskit.restore.rehearse import Rehearsal, record
+from opskit.serve.metrics import exposition
+from opskit.serve.observation import Observation, RegistryObservation
 from opskit.storage import Storage
 from opskit.storage.opening import open_storage
 from sandbox.s3 import S3Server
@@ -260,6 +262,30 @@ def test_summary_that_a_verification_writes_is_understood(store: Storage) -> Non
     result = result_of(lambda: artifacts.check(store, NAME, DAY, now, configured=True), layer="artifacts")
     assert result.detail == "of 9 artifacts, 2 missing"
     assert [finding.state for finding in result.findings] == [State.CRITICAL, State.WARNING, State.OK]
+
+
+@pytest.mark.parametrize(("source", "live_only"), [("database", True), ("former backup of yesterday", False)])
+def test_report_on_something_else_than_today_hides_nothing_that_is_missing(
+    store: Storage, source: str, *, live_only: bool
+) -> None:
+    now = datetime.now(UTC)
+    today = Summary(NAME, time_name(now - timedelta(hours=1)), "database", layout=False, live_only=False)
+    today.verdicts |= {"present": 7, "missing": 2}
+    put_summary(store, today)
+    aside = Summary(NAME, time_name(now), source, layout=False, live_only=live_only)
+    aside.verdicts |= {"present": 9}
+    put_summary(store, aside)
+    result = result_of(lambda: artifacts.check(store, NAME, DAY, now, configured=True), layer="artifacts")
+    assert (result.state, result.detail) == (State.CRITICAL, "of 9 artifacts, 2 missing")
+    assert "looked at 60 min ago" in result.findings[-1].detail
+    seen = RegistryObservation(NAME, (result,), artifact_reports=tuple(newest_artifact_reports(store, NAME)))
+    told = exposition(Observation(now, store.url, (seen,)), {}).decode()
+    assert f'opskit_artifacts{{registry="{NAME}",verdict="missing"}} 2.0' in told
+
+
+def test_summary_of_no_moment_is_passed_over(store: Storage) -> None:
+    store.put(f"{NAME}/artifacts/99999999T999999Z.json", [b'{"verdicts": {"present": 9}}'])
+    assert list(newest_artifact_reports(store, NAME)) == []
 
 
 @pytest.mark.parametrize(("took", "seconds"), [(31, 31.0), (-31, None)])
