@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from opskit.artifacts.report import summary_key, summary_times
-from opskit.artifacts.verdict import GONE, UNKNOWN
+from opskit.artifacts.verdict import GONE, UNKNOWN, VERDICTS
 from opskit.backup import layout
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
@@ -95,7 +95,7 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
         verdicts = document.get("verdicts")
         changed, layout_failures = document.get("changed", 0), document.get("layout_failures", 0)
         seconds = _seconds(finished, _moment(document.get("finished")))
-        if isinstance(verdicts, dict) and all(map(_is_count, (*verdicts.values(), changed, layout_failures))):
+        if _are_counts(verdicts) and _is_count(changed) and _is_count(layout_failures):
             yield ArtifactReport(finished, verdicts, changed, layout_failures, seconds=seconds)
         else:
             yield ArtifactReport(finished, readable=False)
@@ -128,6 +128,11 @@ def _moment(value: object) -> datetime | None:
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
     """Return how long something took, None where that is not known, or cannot be."""
     return (end - begin).total_seconds() if begin and end and begin <= end else None
+
+
+def _are_counts(verdicts: object) -> TypeGuard[dict[str, int]]:
+    """Tell whether a value says how many there are of known verdicts; any other would become a label of a metric."""
+    return isinstance(verdicts, dict) and set(verdicts) <= set(VERDICTS) and all(map(_is_count, verdicts.values()))
 
 
 def _is_count(value: object) -> bool:

@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 # What says that the layer is broken; other errors say that opskit could not find out.
 _BROKEN = (UnavailableError, DeniedError, NotFoundError, CorruptError)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# JSON may hold half a surrogate pair, which is no text: UTF-8 has no bytes for it.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 # A server's error may quote the DSN by which it logs in: its password may be one that opskit has never read.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/]+(?=@)|(?<!\S)[^\s:]*:\S*(?=@(?:tcp|unix)\()")
 _DETAIL_CHARACTERS = 300
@@ -62,7 +63,7 @@ class _Attempt:
         return CheckResult(
             self.check.registry,
             self.check.layer,
-            tuple(replace(each, detail=_shown(each.detail), hint=each.hint and _shown(each.hint)) for each in findings),
+            tuple(replace(each, detail=shown(each.detail), hint=each.hint and shown(each.hint)) for each in findings),
             deadline_seconds if ended is None else ended - self.started,
         )
 
@@ -82,7 +83,7 @@ def _failure(check: Check, error: Exception) -> Finding:
     return Finding(State.UNKNOWN, f"{type(error).__name__}: {error}", "this is a bug in opskit: please report it")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Return a text as one printable line without secrets: servers may answer whatever they like."""
     line = mask(" ".join(_UNPRINTABLE.sub(" ", text).split()))
     line = _CREDENTIALS.sub(MASK, line)

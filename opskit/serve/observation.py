@@ -18,8 +18,7 @@ from opskit.errors import OpskitError
 from opskit.jobs import job
 from opskit.probe.evidence import ArtifactReport, Rehearsal, newest_artifact_reports, newest_rehearsals
 from opskit.probe.result import LAYERS, CheckResult, State, gravest
-from opskit.probe.runner import run_checks
-from opskit.redaction import mask
+from opskit.probe.runner import run_checks, shown
 from opskit.serve.runs import Run
 from opskit.settings import Registry, Settings
 from opskit.storage import Storage
@@ -131,7 +130,7 @@ def _with_stored(
     try:
         storage = configured_storage(settings)
     except OpskitError as error:
-        return [replace(each, problem=mask(error.message)) for each in looked]
+        return [replace(each, problem=shown(error.message)) for each in looked]
     found = [replace(each, problem=f"the storage has not answered within {seconds:g} s") for each in looked]
 
     def read(number: int) -> None:
@@ -152,7 +151,7 @@ def _read(storage: Storage, registry: RegistryObservation) -> RegistryObservatio
         rehearsals = _recent(newest_rehearsals(storage, registry.name))
         reports = _recent(newest_artifact_reports(storage, registry.name))
     except OpskitError as error:
-        return replace(registry, problem=mask(error.message))
+        return replace(registry, problem=shown(error.message))
     except Exception as error:
         logger.exception("%s: reading the storage ended with a bug", registry.name)
         return replace(registry, problem=f"a bug in opskit: {type(error).__name__}")

@@ -71,6 +71,12 @@ def test_what_servers_say_is_one_printable_line_without_secrets() -> None:
     assert len(result.detail) == 300
 
 
+def test_half_a_surrogate_pair_is_not_shown() -> None:
+    said = "not healthy: \ud800 \udfffdown"
+    (result,) = run_checks([Check("a", "rest", looking(Finding(State.CRITICAL, said, said)))], 5)
+    assert (result.detail, result.hint) == ("not healthy: down", "not healthy: down")
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [

@@ -194,6 +194,9 @@ def test_missing_rehearsal_is_a_warning_while_the_backups_are_young(store: Stora
             ({"verdicts": {"missing": count}}, State.UNKNOWN, "cannot be read", "artifacts-missing")
             for count in (float("nan"), float("inf"), 10**400, -1, "3")
         ),
+        ({"verdicts": {"present": 9, "\ud800": 1}}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
+        ({"verdicts": {"present": 9, "vanished": 1}}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
+        ({"verdicts": ["present"]}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
         ({"verdicts": {"present": 9}, "changed": "2"}, State.UNKNOWN, "cannot be read", "artifacts-missing"),
     ],
 )

@@ -52,6 +52,12 @@ def test_storage_that_hangs_is_a_problem_of_the_registry_and_not_of_the_observer
     assert storage.detail == "no answer within 1 s"
 
 
+def test_problem_is_told_in_one_printable_line(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    told = settings(OPSKIT_STORAGE_URL=f"{tmp_path.as_uri()}/not-mounted/a%1B%0Ab")
+    (registry,) = observe(told, told.registries).registries
+    assert registry.problem == f"there is no directory {tmp_path}/not-mounted/a b"
+
+
 def test_last_time_that_all_was_well_is_remembered_while_it_is_not(settings: Callable[..., Settings]) -> None:
     told = settings()
     first = observe(told, told.registries)
