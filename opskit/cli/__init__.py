@@ -120,10 +120,14 @@ def _interruption(error: BaseException) -> BaseException | None:
     return cause
 
 
+def error_fields(message: str, hint: str | None, code: int) -> dict[str, object]:
+    """Return what JSON documents tell of an error."""
+    return {"message": mask(message), "hint": hint and mask(hint), "exit_code": code}
+
+
 def error_document(message: str, hint: str | None, code: int) -> str:
     """Return the JSON document that stands for an error."""
-    error = {"message": mask(message), "hint": hint and mask(hint), "exit_code": code}
-    return json.dumps({"error": error}, indent=2)
+    return json.dumps({"error": error_fields(message, hint, code)}, indent=2)
 
 
 def _answer(text: str) -> None:

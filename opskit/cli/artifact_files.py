@@ -42,37 +42,51 @@ def record_files(jsonl: Path | None, csv_file: Path | None) -> Iterator[list[Tel
     """Open the files that were asked for and hand over what writes a record of a registry into each."""
     with ExitStack() as stack:
         tellers: list[Tell] = []
-        try:
-            if jsonl:
-                tellers.append(_json_lines(stack.enter_context(_opened(jsonl))))
-            if csv_file:
-                tellers.append(_csv(stack.enter_context(_opened(csv_file))))
-            yield tellers
-        except OSError as error:
-            raise NoSpaceError(f"cannot write records: {error.strerror}") from error
+        if jsonl:
+            tellers.append(_json_lines(stack.enter_context(_opened(jsonl))))
+        if csv_file:
+            tellers.append(_csv(stack.enter_context(_opened(csv_file))))
+        yield tellers
 
 
-def _opened(path: Path) -> TextIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
     try:
-        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield file
+    finally:
+        with _writing(file):
+            file.close()
+
+
+@contextmanager
+def _writing(file: TextIO) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoSpaceError(f"cannot write {file.name}: {error.strerror}") from error
 
 
 def _json_lines(file: TextIO) -> Tell:
     def tell(registry: str, record: Record) -> None:
-        file.write(json.dumps({"registry": registry, **record}) + "\n")
+        with _writing(file):
+            file.write(json.dumps({"registry": registry, **record}) + "\n")
 
     return tell
 
 
 def _csv(file: TextIO) -> Tell:
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    with _writing(file):
+        writer.writerow(COLUMNS)
 
     def tell(registry: str, record: Record) -> None:
         known = {"registry": registry, **record}
-        writer.writerow([_cell(known[column]) for column in COLUMNS])
+        with _writing(file):
+            writer.writerow([_cell(known[column]) for column in COLUMNS])
 
     return tell
 

@@ -61,9 +61,9 @@ def test_other_registries_go_on_after_a_failure(tmp_path: Path, caplog: pytest.L
     with caplog.at_level(logging.ERROR):
         outcomes = for_each_registry(invocation, back_up)
     assert outcomes == [
-        Outcome("a", None, "cannot connect", 69),
-        Outcome("b", None, "damaged", 65),
-        Outcome("c", None, "KeyError: 'bug'", 70),
+        Outcome("a", error={"message": "cannot connect", "hint": "is it up?", "exit_code": 69}),
+        Outcome("b", error={"message": "damaged", "hint": None, "exit_code": 65}),
+        Outcome("c", error={"message": "KeyError: 'bug'", "hint": None, "exit_code": 70}),
         Outcome("d", "a backup"),
     ]
     assert gravest(invocation.codes) == 65
@@ -82,7 +82,7 @@ def test_outcome_shows_no_secret(tmp_path: Path) -> None:
         raise (CorruptError if registry.name == "a" else KeyError)(secret)
 
     outcomes = for_each_registry(invocation_for(["a", "b"], tmp_path), fail)
-    assert [outcome.error for outcome in outcomes] == [MASK, f"KeyError: '{MASK}'"]
+    assert [outcome.error and outcome.error["message"] for outcome in outcomes] == [MASK, f"KeyError: '{MASK}'"]
 
 
 def test_error_of_the_only_registry_is_raised_as_it_is(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_all_registries_are_rehearsed_and_the_gravest_code_ends_the_run(
     ended = command_line.run("backup", "rehearse", "--json")
     assert ended.returncode == 65
     unsaved, dirty, sound = json.loads(ended.stdout)["rehearsals"]
-    assert "does not have any backup" in unsaved["error"]
-    assert "the schema is dirty: migration 21 was not completed" in dirty["error"]
+    assert "does not have any backup" in unsaved["error"]["message"]
+    assert "the schema is dirty: migration 21 was not completed" in dirty["error"]["message"]
     assert (sound["registry"], sound["rehearsal"]["backup_id"]) == (REGISTRY, manifest.id)
     assert sound["rehearsal"]["verdict"] == "passed"
     listed = command_line.run("backup", "list")
