@@ -14,6 +14,8 @@ from opskit.cli.text import one_line
 
 # Piped tables are as wide as they are: cut or folded lines cannot be searched.
 _UNLIMITED = 100_000
+# A column folded to less than this cannot be read.
+_READABLE = 20
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str]) -> str:
@@ -29,7 +31,9 @@ def draw(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequen
         force_terminal=terminal,
         color_system="auto" if terminal else None,
     )
-    names_fit = max((len(str(row[0])) for row in rows), default=0) <= console.width // 2
+    names, *others = (max(len(one_line(str(cell))) for cell in column) for column in zip(columns, *rows, strict=True))
+    room = console.width - sum(1 + min(width, _READABLE) for width in others)
+    names_fit = names <= max(room, console.width // 3)
     # One space between columns: in 80 characters every one counts.
     table = Table(
         box=SIMPLE_HEAD if terminal else None,

@@ -143,6 +143,20 @@ def test_backup_is_listed_on_one_line_of_80_columns(tmp_path: Path) -> None:
     assert f"{BACKUP} 47 min 2,750,000 96.2 MiB instance passed    complete" in plain(shown)
 
 
+VERIFIED = """
+from opskit.cli.output import Table
+columns = ("MODEL", "VERSION", "URI", "VERDICT", "SINCE", "WHY")
+row = ("distance-prediction-of-the-north-east", "3.1", "s3://models/" + "u" * 48, "missing", "2026-11-25", "gone")
+invocation.show({}, Table(columns, [row]))
+"""
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 5), (160, 3)])
+def test_long_name_leaves_room_for_the_other_columns(columns: int, lines: int, tmp_path: Path) -> None:
+    _, shown = on_terminal(stand_in_command(VERIFIED), columns, tmp_path)
+    assert len([line for line in plain(shown) if line.strip()]) <= lines
+
+
 def test_table_without_rows_is_not_shown() -> None:
     assert as_text(Table(("name",), []), "none") == "none"
 
