@@ -7,7 +7,8 @@ import click
 
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
-from opskit.errors import ConfigurationError
+from opskit.errors import ConfigurationError, NoSpaceError
+from opskit.storage.directory_errors import NO_ROOM
 
 
 @click.command(cls=Command)
@@ -32,9 +33,24 @@ def report(invocation: Invocation, html: Path) -> None:
     planned = planned_jobs(settings.serve)
     content = page(observation, planned, ZoneInfo(settings.serve.time_zone), runbooks_url=settings.serve.runbooks_url)
     try:
-        html.write_text(content, encoding="utf-8")
+        _write(html.resolve(), content)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {html}: {error.strerror}") from error
+        failure = NoSpaceError if error.errno in NO_ROOM else ConfigurationError
+        raise failure(f"cannot write {html}: {error.strerror}") from error
     invocation.show(
         {"file": html, "status": status(observation, planned, {})}, f"{html}: the state is {observation.state}"
     )
+
+
+def _write(file: Path, content: str) -> None:
+    """Put the page where the last one stands: a reader never sees half of one, and a full disk leaves the last."""
+    if file.exists() and not file.is_file():  # a pipe, or a device
+        file.write_text(content, encoding="utf-8")
+        return
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        beside.write_text(content, encoding="utf-8")
+        beside.replace(file)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

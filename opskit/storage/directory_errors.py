@@ -13,7 +13,7 @@ from opskit.errors import (
     UnavailableError,
 )
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # A link is not followed: opening it as a folder fails with ENOTDIR (or ELOOP, as a file).
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
@@ -30,7 +30,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def _meaning(error: OSError, message: str) -> OpskitError:
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return NoSpaceError(message, hint="make room, or raise the quota")
     if error.errno == errno.EROFS:
         return DeniedError(message, hint="the volume is mounted read-only")
