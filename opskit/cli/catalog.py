@@ -77,7 +77,7 @@ def _row(each: Backup, now: datetime) -> tuple[object, ...]:
     return (
         human_seconds((now - taken).total_seconds()),
         f"{manifest.rows:,}" if manifest else "",
-        human_size(each.stored_bytes),
+        human_size(manifest.stored_bytes if manifest else each.stored_bytes),
         manifest.snapshot.consistency if manifest else "",
         each.rehearsal or "never",
         ", ".join(word for word in (each.state, _unsound(each), "held" if _holds(each, now) else "") if word),
