@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from opskit import __version__
 from opskit.amounts import human_age, human_size
+from opskit.artifacts.verdict import VERDICTS
 from opskit.backup.manifest import Manifest
 from opskit.probe import render
 from opskit.probe.result import CheckResult, State, gravest
@@ -169,9 +170,10 @@ def _missing(registry: RegistryObservation, observation: Observation) -> Answer:
         unread = State.NOT_APPLICABLE if registry.problem is None else State.UNKNOWN
         return Answer("missing", "What is missing?", "Not known", checks, at_least=unread)
     text = f"{report.gone:,} of {report.artifacts:,} artifacts"
-    return Answer(
-        "missing", "What is missing?", text, checks, (f"looked at {human_age(report.finished, observation.moment)}",)
-    )
+    # Also those that nobody looked for: of a store that is not configured all are unsupported, and none is missing.
+    others = [f"{report.verdicts[each]:,} {each}" for each in VERDICTS[1:] if report.verdicts.get(each)]
+    notes = (f"looked at {human_age(report.finished, observation.moment)}", *([", ".join(others)] if others else []))
+    return Answer("missing", "What is missing?", text, checks, notes)
 
 
 def _checks(registry: RegistryObservation, *layers: str) -> tuple[CheckResult, ...]:

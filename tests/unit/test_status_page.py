@@ -16,3 +16,15 @@ def test_backup_of_a_time_that_no_zone_can_tell_spoils_nothing() -> None:
     content = page(observation, PLANNED, ZoneInfo("Asia/Tokyo"))
     assert forged.id in content
     assert "from 2026-10-17 to 2026-11-25" in content
+
+
+def test_artifacts_that_nobody_looked_for_are_not_hidden() -> None:
+    observation = healthy()
+    registry = observation.registries[0]
+    report = replace(
+        registry.artifact_reports[0], verdicts={"present": 2, "unsupported": 45, "endpoint-not-allowed": 1360}
+    )
+    observation = replace(observation, registries=(replace(registry, artifact_reports=(report,)),))
+    content = page(observation, PLANNED, ZoneInfo("UTC"))
+    assert "0 of 1,407 artifacts" in content
+    assert "1,360 endpoint-not-allowed, 45 unsupported" in content
