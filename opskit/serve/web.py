@@ -1,6 +1,7 @@
 """What is served over HTTP: the status page, metrics, the API, and whether this process is alive."""
 
 import hmac
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +12,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from opskit.errors import OpskitError
 from opskit.serve import metrics
 from opskit.serve.observer import Observer
 from opskit.serve.page import HEADERS, page
 from opskit.serve.schedule import Planned
 from opskit.serve.status import SCHEMA, status
+
+logger = logging.getLogger(__name__)
 
 _SOON = {"Retry-After": "2", "Refresh": "2", "Cache-Control": "no-store"}
 
@@ -50,7 +54,11 @@ def application(site: Site) -> Starlette:
 
 def _guarded(site: Site, handler: Handler) -> Handler:
     def guard(request: Request) -> Response:
-        token = site.read_token()
+        try:
+            token = site.read_token()
+        except OpskitError as error:
+            logger.error("nobody is let in: %s", error)  # noqa: TRY400 - no bug
+            return PlainTextResponse("the bearer token cannot be read\n", 503)
         if token is None:
             return handler(request)
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")

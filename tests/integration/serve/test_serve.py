@@ -190,7 +190,10 @@ def test_token_guards_everything_but_health(write: Callable[..., Path], tmp_path
         (tmp_path / "token").write_text("second-secret-token\n")
         assert running.get("/metrics", "first-secret-token")[0] == 401
         assert running.get("/metrics", "second-secret-token")[0] == 200
+        (tmp_path / "token").unlink()
+        assert running.get("/metrics", "second-secret-token") == (503, "the bearer token cannot be read\n")
         assert running.get("/healthz")[0] == 200
+    assert "Traceback" not in "".join(running.log)
     assert "secret-token" not in "".join(running.log)
 
 
