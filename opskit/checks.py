@@ -8,7 +8,7 @@ that cannot be read is its finding.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from opskit.errors import OpskitError
@@ -29,14 +29,21 @@ Look = Callable[[], Iterable[Finding]]
 
 
 def planned_checks(
-    settings: Settings, registries: Iterable[Registry], layers: Sequence[str], *, write: bool = False
+    settings: Settings,
+    registries: Iterable[Registry],
+    layers: Sequence[str],
+    *,
+    unreadable: Mapping[str, OpskitError] | None = None,
+    write: bool = False,
 ) -> list[Check]:
     """Return one check for each layer of each registry; nothing is asked yet.
 
+    Of a registry that discovery could not read, the first layer is unknown, and why is all that there is to say.
     With `write` the storage is written to as well: an object of our own, which is deleted again.
     """
     plan = _Plan(settings, write=write)
-    return [Check(registry.name, layer, _LOOKS[layer](plan, registry)) for registry in registries for layer in layers]
+    checks = [Check(registry.name, layer, _LOOKS[layer](plan, registry)) for registry in registries for layer in layers]
+    return checks + [Check(name, layers[0], partial(_unknown, error)) for name, error in (unreadable or {}).items()]
 
 
 @dataclass
@@ -77,6 +84,10 @@ def _raising(error: OpskitError) -> "Callable[[], Storage]":
         raise error
 
     return fail
+
+
+def _unknown(error: OpskitError) -> Iterable[Finding]:
+    return [Finding(State.UNKNOWN, error.message, error.hint)]
 
 
 def _nothing() -> Iterable[Finding]:

@@ -19,6 +19,7 @@ from opskit.errors import UsageError
 from opskit.progress import Progress
 
 if TYPE_CHECKING:
+    from opskit.errors import OpskitError
     from opskit.registry.discovery import Discovery
     from opskit.settings import Registry, Settings
 
@@ -57,11 +58,16 @@ class Invocation:
             return self.configured
         from opskit.registry.discovery import with_found  # noqa: PLC0415 - the library `kubernetes` takes half a second
 
-        chosen = self.registry_names
-        for name, error in self.discovery.unreadable:
-            if not chosen or name in chosen:
-                self.codes.append(error.exit_code)
+        self.codes += [error.exit_code for error in self.unreadable.values()]
         return with_found(self.configured, self.discovery)
+
+    @property
+    def unreadable(self) -> "dict[str, OpskitError]":
+        """The registries chosen that are in the cluster and could not be read, each with the reason."""
+        if self.configured.discover is None:
+            return {}
+        chosen = self.registry_names
+        return {name: error for name, error in self.discovery.unreadable if not chosen or name in chosen}
 
     @cached_property
     def discovery(self) -> "Discovery":

@@ -72,7 +72,7 @@ def probe(
     settings = invocation.settings
     if form == "json" or (form == "text" and invocation.json):
         form, invocation.json = "json", True
-    checks = planned_checks(settings, invocation.registries, only, write=writing)
+    checks = planned_checks(settings, invocation.registries, only, unreadable=invocation.unreadable, write=writing)
     deadline = settings.probe.deadline.total_seconds()
     if watch is None:
         results = run_checks(checks, deadline)

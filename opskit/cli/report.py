@@ -29,7 +29,7 @@ def report(invocation: Invocation, html: Path) -> None:
             f"opskit report needs more libraries: {error}", hint="pip install 'opskit[serve]'"
         ) from error
     settings = invocation.settings
-    observation = observe(settings, invocation.registries)
+    observation = observe(settings, invocation.registries, unreadable=invocation.unreadable)
     planned = planned_jobs(settings.serve)
     content = page(observation, planned, ZoneInfo(settings.serve.time_zone), runbooks_url=settings.serve.runbooks_url)
     try:

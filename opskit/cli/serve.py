@@ -29,7 +29,13 @@ def serve(invocation: Invocation) -> None:
             f"opskit serve needs more libraries: {error}", hint="pip install 'opskit[serve]'"
         ) from error
     signals = Signals()
-    serve_while(invocation.settings, invocation.registries, invocation.configuring_options, signals.wait)
+    serve_while(
+        invocation.settings,
+        invocation.registries,
+        invocation.configuring_options,
+        signals.wait,
+        unreadable=invocation.unreadable,
+    )
     raise signals.reason
 
 

@@ -93,18 +93,20 @@ def observe(
     runs: Sequence[Run] = (),
     former: Observation | None = None,
     *,
+    unreadable: Mapping[str, OpskitError] | None = None,
     storage_seconds: float = STORAGE_SECONDS,
 ) -> Observation:
     """Look at every layer and at the storage; what cannot be read, or not in time, is part of what is returned.
 
-    `former` is what this process observed before, if it did.
+    `former` is what this process observed before, if it did; `unreadable` is as of `planned_checks`.
     """
-    results = run_checks(planned_checks(settings, registries, LAYERS), settings.probe.deadline.total_seconds())
+    results = run_checks(
+        planned_checks(settings, registries, LAYERS, unreadable=unreadable), settings.probe.deadline.total_seconds()
+    )
     moment = datetime.now(UTC)
     known = {each.name: each for each in former.registries} if former else {}
     looked = []
-    for registry in registries:
-        name = registry.name
+    for name in (*(registry.name for registry in registries), *(unreadable or ())):
         checks = tuple(each for each in results if each.registry == name)
         before = known[name].well if name in known else {}
         looked.append(RegistryObservation(name, checks, well={**before, **dict.fromkeys(_well(checks), moment)}))
@@ -118,9 +120,9 @@ def observe(
 
 
 def _well(checks: Iterable[CheckResult]) -> list[str]:
-    """Return the jobs that would succeed now: none of their layers is critical or unknown."""
-    bad = {check.layer for check in checks if check.state.gravity >= State.UNKNOWN.gravity}
-    return [name for name, layers in LOOKS.items() if bad.isdisjoint(layers)]
+    """Return the jobs that would succeed now: all of their layers were looked at, none is critical or unknown."""
+    well = {check.layer for check in checks if check.state.gravity < State.UNKNOWN.gravity}
+    return [name for name, layers in LOOKS.items() if well.issuperset(layers)]
 
 
 def _with_stored(

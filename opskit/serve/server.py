@@ -4,13 +4,13 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import uvicorn
 from starlette.applications import Starlette
 
-from opskit.errors import ConfigurationError
+from opskit.errors import ConfigurationError, OpskitError
 from opskit.serve.heartbeat import beat
 from opskit.serve.observation import Observation, observe
 from opskit.serve.observer import Observer
@@ -24,15 +24,22 @@ logger = logging.getLogger(__name__)
 _WEB_STOP_SECONDS = 5
 
 
-def serve(settings: Settings, registries: Sequence[Registry], options: Sequence[str], wait: Callable[[], None]) -> None:
+def serve(
+    settings: Settings,
+    registries: Sequence[Registry],
+    options: Sequence[str],
+    wait: Callable[[], None],
+    *,
+    unreadable: Mapping[str, OpskitError] | None = None,
+) -> None:
     """Serve until `wait` returns; then let running jobs end, up to a limit, and end those that do not.
 
-    `options` are those of this command line that every job is given as well.
+    `options` are those of this command line that every job is given as well; `unreadable` as of `planned_checks`.
     """
     log = RunLog()
 
     def look() -> Observation:
-        return observe(settings, registries, log.runs, observer.newest)
+        return observe(settings, registries, log.runs, observer.newest, unreadable=unreadable)
 
     def after(run: Run) -> None:
         observer.wake()

@@ -350,6 +350,14 @@ def test_discovered_registry_is_backed_up_with_its_resource(
     for path in (tmp_path / "backups").rglob("*"):
         assert path.is_dir() or mysql.password.encode() not in path.read_bytes()
 
+    # It is not left out where health is asked for either.
+    watched = run(as_backup, "probe", "--only", "backup", "--format", "nagios", "--config", "opskit.yaml", cwd=tmp_path)
+    assert (watched.returncode, watched.stdout[:14]) == (3, "OPSKIT UNKNOWN"), watched.stdout
+    assert "greedy backup: secrets/private may not be read" in watched.stdout
+    reported = run(as_backup, "report", "--html", "page.html", "--config", "opskit.yaml", cwd=tmp_path)
+    assert reported.returncode == 77
+    assert "secrets/private may not be read" in (tmp_path / "page.html").read_text()
+
     # A lost namespace: nothing is discovered any more, the backup still tells.
     shown = run(as_backup, "backup", "resource", "--registry", "a", "--config", "opskit.yaml", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr

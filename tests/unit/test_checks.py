@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from opskit.checks import planned_checks
+from opskit.errors import DeniedError
 from opskit.probe.result import LAYERS, CheckResult, State
 from opskit.probe.runner import run_checks
+from opskit.serve.observation import observe
 from opskit.settings import load_settings
 
 
@@ -62,3 +64,13 @@ def test_library_that_is_not_installed_makes_its_layer_unknown(
         monkeypatch.setitem(sys.modules, module, None)
     (result,) = looked(tmp_path, (layer,), **environment).values()
     assert (result.state, result.hint) == (State.UNKNOWN, f"pip install 'opskit[{extra}]'")
+
+
+def test_registry_that_discovery_could_not_read_is_unknown_and_nothing_of_it_is_called_well(tmp_path: Path) -> None:
+    settings = load_settings(None, {"OPSKIT_STORAGE_URL": tmp_path.as_uri(), "OPSKIT_DISCOVER__NAMESPACE": "models"})
+    denied = {"greedy": DeniedError("secrets/private may not be read", hint="grant it")}
+    (only,) = run_checks(planned_checks(settings, [], ("storage", "backup"), unreadable=denied), 30)
+    assert (only.registry, only.state) == ("greedy", State.UNKNOWN)
+    assert only.findings[0].hint == "grant it"
+    (observed,) = observe(settings, [], unreadable=denied).registries
+    assert (observed.name, observed.state, observed.well) == ("greedy", State.UNKNOWN, {})
