@@ -30,7 +30,8 @@ METRICS = {
     for line in (PROJECT / "docs" / "metrics.md").read_text().splitlines()
     for name in re.findall(r"^\| `(opskit_\w+)`", line)
 }
-Series = dict[str, float]
+# Series → its value all the time, or its values as promtool writes them.
+Series = dict[str, float | str]
 
 
 def series(name: str, job: str, *, scraper: str = "a") -> str:
@@ -61,24 +62,28 @@ def built(component: str) -> list[Manifest]:
     return build_with(component)
 
 
-def firing(found: Series, tmp_path: Path, *, component: str = "alerts") -> set[str]:
-    """The alerts that fire at NOW when these series have had these values for three days."""
+def firing(
+    found: Series, tmp_path: Path, *, component: str = "alerts", minutes: int = 3 * DAY // 60, step: int = STEP
+) -> set[str]:
+    """The alerts that fire at NOW when these series have had these values for three days, or for some minutes."""
     manifests = built(component)
     [rule] = [each for each in manifests if each["kind"] == "PrometheusRule"]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": rule["spec"]["groups"]}))
-    names = sorted(each["alert"] for each in rules(manifests))
+    names = sorted({each["alert"] for each in rules(manifests)})
     with skipped_unless_had("prometheus"):
         command = promtool()
     # promtool says what it expected and what it got: nothing is expected, so everything that fires is told.
-    end = 3 * DAY // 60
+    values = {key: _values(value, minutes, step) for key, value in found.items()}
     test = {
         "rule_files": ["rules.yaml"],
-        "evaluation_interval": f"{STEP}m",
+        "evaluation_interval": f"{step}m",
         "tests": [
             {
-                "interval": f"{STEP}m",
-                "input_series": [{"series": key, "values": _values(value, end)} for key, value in found.items()],
-                "alert_rule_test": [{"eval_time": f"{end}m", "alertname": name, "exp_alerts": []} for name in names],
+                "interval": f"{step}m",
+                "input_series": [{"series": key, "values": value} for key, value in values.items()],
+                "alert_rule_test": [
+                    {"eval_time": f"{minutes}m", "alertname": name, "exp_alerts": []} for name in names
+                ],
             }
         ],
     }
@@ -92,10 +97,12 @@ def firing(found: Series, tmp_path: Path, *, component: str = "alerts") -> set[s
     return fired
 
 
-def _values(value: float, end: int) -> str:
+def _values(value: float | str, minutes: int, step: int) -> str:
     """One value a step. Moments are told relative to NOW, which in promtool's clock is the last minute."""
-    shifted = value - (NOW - end * 60) if value > 3 * DAY else value
-    return f"{shifted:.0f}x{end // STEP}"
+    if isinstance(value, str):
+        return value
+    shifted = value - (NOW - minutes * 60) if value > 3 * DAY else value
+    return f"{shifted:.0f}x{minutes // step}"
 
 
 def changed(found: Series, **values: Any) -> Series:  # noqa: ANN401 - None takes a series away
@@ -158,27 +165,86 @@ def test_job_that_never_succeeded_fires(tmp_path: Path) -> None:
     assert firing(found, tmp_path) == {"OpskitBackupNeverSucceeded", "OpskitBackupFailing"}
 
 
-def test_job_that_was_never_even_scheduled_fires(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("job", "alert"), [("backup", "OpskitBackupNeverSucceeded"), ("probe", "OpskitDown")])
+def test_job_that_was_never_even_scheduled_fires(job: str, alert: str, tmp_path: Path) -> None:
     found = healthy()
-    del found[series("status_last_successful_time", "backup")]
-    del found[series("status_last_schedule_time", "backup")]
-    assert firing(found, tmp_path) == {"OpskitBackupNeverSucceeded"}
-
-
-@pytest.mark.parametrize(
-    ("job", "alert"),
-    [("backup", "OpskitBackupNotScheduled"), ("rehearse", "OpskitRehearsalStale"), ("probe", "OpskitDown")],
-)
-@pytest.mark.parametrize("gone", [False, True])
-def test_suspended_or_gone_job_fires(job: str, alert: str, gone: bool, tmp_path: Path) -> None:  # noqa: FBT001 - pytest's
-    found = healthy(*(each for each in JOBS if each != job)) if gone else healthy()
-    if not gone:
-        found[series("spec_suspend", job)] = 1
+    del found[series("status_last_successful_time", job)]
+    del found[series("status_last_schedule_time", job)]
     assert firing(found, tmp_path) == {alert}
 
 
+@pytest.mark.parametrize(
+    ("minutes", "active", "alerts"),
+    [
+        (10, 1, set()),
+        (45, 1, {"OpskitRegistryDown"}),  # by then the probe was started nine times
+        (
+            45,
+            0,
+            {
+                "OpskitArtifactsUnverified",
+                "OpskitBackupFailing",
+                "OpskitFreshness",
+                "OpskitPruneStale",
+                "OpskitRegistryDown",
+                "OpskitRehearsalFailing",
+            },
+        ),
+    ],
+)
+def test_first_run_fires_once_it_has_failed_and_not_before(
+    minutes: int, active: int, alerts: set[str], tmp_path: Path
+) -> None:
+    found = healthy()
+    for job in JOBS:
+        del found[series("status_last_successful_time", job)]
+        found[series("status_active", job)] = active
+    assert firing(found, tmp_path, minutes=minutes, step=5) == alerts
+
+
+NOT_STARTED = {
+    "backup": "OpskitBackupNotScheduled",
+    "rehearse": "OpskitRehearsalStale",
+    "verify-artifacts": "OpskitArtifactsUnverified",
+    "probe": "OpskitDown",
+    "freshness": "OpskitFreshness",
+    "prune": "OpskitPruneStale",
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_suspended_job_fires(job: str, tmp_path: Path) -> None:
+    found = healthy()
+    found[series("spec_suspend", job)] = 1
+    found[series("status_last_schedule_time", job)] = NOW - HOUR
+    found[series("status_last_successful_time", job)] = NOW - HOUR + 5
+    assert firing(found, tmp_path) == {NOT_STARTED[job]}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_job_that_is_gone_fires(job: str, tmp_path: Path) -> None:
+    assert firing(healthy(*(each for each in JOBS if each != job)), tmp_path) == {NOT_STARTED[job]}
+
+
 def test_nothing_at_all_is_no_silence(tmp_path: Path) -> None:
-    assert firing({}, tmp_path) == {"OpskitBackupNotScheduled", "OpskitRehearsalStale", "OpskitDown"}
+    assert firing({}, tmp_path) == set(NOT_STARTED.values())
+
+
+def test_probe_that_was_suspended_before_its_first_success_says_nothing_of_the_registry(tmp_path: Path) -> None:
+    found = changed(healthy(), probe__spec_suspend=1, probe__status_last_schedule_time=NOW - HOUR)
+    del found[series("status_last_successful_time", "probe")]
+    assert firing(found, tmp_path) == {"OpskitDown"}
+
+
+@pytest.mark.parametrize(("looking", "alerts"), [(3, set()), (8, {"OpskitRegistryDown"})])
+def test_probe_that_starts_again_after_a_pause_has_time_for_a_look(
+    looking: int, alerts: set[str], tmp_path: Path
+) -> None:
+    """The clock of these series begins when it starts again, an hour after its last success, 30 minutes after 0."""
+    found = healthy()
+    found[series("status_last_schedule_time", "probe")] = f"-1800x29 1800x{looking}"
+    found[series("status_last_successful_time", "probe")] = f"-1800x{30 + looking}"
+    assert firing(found, tmp_path, minutes=30 + looking, step=1) == alerts
 
 
 @pytest.mark.parametrize(
@@ -187,6 +253,7 @@ def test_nothing_at_all_is_no_silence(tmp_path: Path) -> None:
         ('opskit_probe_state{registry="a",layer="mysql",state="critical"}', 1, {"OpskitLayerDown"}),
         ('opskit_probe_state{registry="a",layer="mysql",state="unknown"}', 1, {"OpskitLayerDown"}),
         ('opskit_probe_state{registry="a",layer="mysql",state="warning"}', 1, set()),
+        ('opskit_probe_state{registry="a",layer="backup",state="critical"}', 1, set()),
         ('opskit_schema_dirty{registry="a"}', 1, {"OpskitSchemaDirty"}),
         ('opskit_schema_dirty{registry="a"}', 0, set()),
         ('opskit_certificate_expiry_timestamp_seconds{registry="a"}', NOW + 13 * DAY, {"OpskitCertificateExpiring"}),

@@ -1,5 +1,6 @@
 """The manifests in cronjobs/: built, valid for every supported Kubernetes, and equal to the table of jobs."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -413,3 +414,16 @@ def test_alerts_have_all_that_on_call_needs_and_use_series_that_openshift_keeps(
                 "kube_cronjob_status_last_schedule_time",
                 "kube_cronjob_status_last_successful_time",
             }
+
+
+def test_text_tells_a_value_only_where_it_has_one_meaning() -> None:
+    """The value of an expression with alternatives is an age in one of them, and a moment or a 1 in another."""
+    for rule in [*rules(with_component("alerts")), *rules(with_component("serve"))]:
+        if "$value" in json.dumps(rule["annotations"]):
+            assert not re.search(r"\bor\b", rule["expr"]), rule["alert"]
+
+
+def test_layers_that_page_are_those_of_the_job_probe() -> None:
+    [expression] = [rule["expr"] for rule in rules(with_component("serve")) if rule["alert"] == "OpskitLayerDown"]
+    [layers] = re.findall(r'layer=~"([\w|]+)"', expression)
+    assert layers.split("|") == job("probe").arguments[-1].split(",")
