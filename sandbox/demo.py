@@ -200,7 +200,7 @@ def play(demo: Demo) -> None:
     demo.say("What would a swap replace, and what would be lost?")
     demo.opskit("restore", "run", "latest", "--swap")
     demo.say("Carry it out: safety backup, staging, comparison, one atomic RENAME.")
-    demo.opskit("restore", "run", "latest", "--swap", "--yes")
+    demo.opskit("restore", "run", demo.backups()[-1], "--swap", "--yes")
     demo.sql(f"SELECT COUNT(*) AS artifacts FROM {DATABASE}.Artifact")
     demo.say("Back to the damage, and forward again: each as atomic as the swap.")
     demo.opskit("restore", "rollback", "--yes")

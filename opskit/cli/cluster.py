@@ -119,7 +119,7 @@ def run(
 ) -> None:
     """Make a Job from the CronJob of JOB, show its log, and exit with its code.
 
-    ARGUMENTS are added to the job's own: `opskit cluster run restore --backup latest -- --swap --yes`.
+    ARGUMENTS are added to the job's own: `opskit cluster run restore --backup ID -- --swap --yes`.
     """
     if (job == "restore") != (backup_id is not None):
         raise UsageError("restore, and no other job, wants --backup BACKUP")

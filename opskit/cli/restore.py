@@ -83,7 +83,7 @@ def run(
     """Restore BACKUP into a database of its own and compare every row; the live database is not touched.
 
     With --swap the restored tables then take the place of the live ones, all at once; those are kept beside them.
-    BACKUP is an id, a prefix of one, or latest.
+    BACKUP is an id, a prefix of one, or, without --yes, latest.
     """
     _refuse_what_does_not_belong_together(
         swap=swap,
@@ -96,6 +96,12 @@ def run(
     with advised(UNTOUCHED) if yes else nullcontext():
         storage = configured_storage(settings)
         manifest = find(storage, registry.name, backup_reference)
+        if yes and backup_reference == "latest":
+            plan = invocation.command("restore", "run", manifest.id, "--swap")
+            raise UsageError(
+                "--swap --yes wants the id of a backup: `latest` changes with each, and a swap that fails has made one",
+                hint=f"latest is {manifest.id} now; its plan: {plan}",
+            )
         options = replace(
             restore_options(settings, workers=workers),
             beside=registry.mysql.database,

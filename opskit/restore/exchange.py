@@ -108,15 +108,25 @@ def require_allowed(connection: Connection, live: str) -> None:
         )
 
 
-def exchange(server: Endpoint, lease: Lease, live: str, incoming: str, outgoing: Target, origin: str) -> Exchange:
+def exchange(
+    server: Endpoint,
+    lease: Lease,
+    live: str,
+    incoming: str,
+    outgoing: Target,
+    origin: str,
+    untouched: str = UNTOUCHED,
+) -> Exchange:
     """Move every table of `live` to `outgoing`, and every table of `incoming` to `live`, at once.
 
     The live database is made where it is missing. `origin` is the backup that holds the tables moved out, for the
     mark. `BusyError` if the registry holds its tables for longer than ten tries of a second. Whatever goes
-    wrong, the tables were moved all together or not at all, and the error says which.
+    wrong, the tables were moved all together or not at all, and the error says which: `untouched` where they were not.
     """
-    with contextlib.closing(connect(server)) as connection:
-        with advised(UNTOUCHED):
+    with advised(untouched):
+        connected = connect(server)
+    with contextlib.closing(connected) as connection:
+        with advised(untouched):
             wanted = _character_set(connection, incoming)
             _make_live(connection, live, incoming, wanted)
             former = _character_set(connection, live)
@@ -131,7 +141,7 @@ def exchange(server: Endpoint, lease: Lease, live: str, incoming: str, outgoing:
             _rename(lease, done, exchange_grant(connection, live))
         except BaseException as error:
             if not _took_place(server, lease, done, former):
-                advise(error, UNTOUCHED)
+                advise(error, untouched)
                 raise
             if not isinstance(error, OpskitError):  # an interruption that came too late; else an answer was lost
                 advise(error, f"the tables were exchanged; those of before are in {outgoing.database}")

@@ -8,7 +8,7 @@ from opskit.errors import OpskitError, advised
 from opskit.mysql.connection import Connection, Endpoint
 from opskit.mysql.lease import Lease
 from opskit.restore import target as targets
-from opskit.restore.exchange import Exchange, exchange, finish
+from opskit.restore.exchange import UNTOUCHED, Exchange, exchange, finish
 from opskit.restore.losses import rows_only_in
 from opskit.restore.target import Purpose, Target
 
@@ -34,10 +34,17 @@ def fresh_target(live: str, purpose: Purpose, run_id: str | None) -> Target:
 
 
 def exchange_and_settle(
-    server: Endpoint, admin: Connection, lease: Lease, live: str, incoming: str, outgoing: Target, origin: str
+    server: Endpoint,
+    admin: Connection,
+    lease: Lease,
+    live: str,
+    incoming: str,
+    outgoing: Target,
+    origin: str,
+    untouched: str = UNTOUCHED,
 ) -> Settled:
     """Exchange the tables (see `exchange`), drop what is empty now, and count what is not live any more."""
-    done = exchange(server, lease, live, incoming, outgoing, origin)
+    done = exchange(server, lease, live, incoming, outgoing, origin, untouched)
     with advised(f"the tables of {incoming} are live, those of before are in {outgoing.database}"):
         stray = finish(admin, done)
     try:

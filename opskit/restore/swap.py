@@ -110,10 +110,21 @@ def restore_and_swap(
             if safety_backup and exists and targets.tables(admin, live):
                 with advised("that was the safety backup: --no-safety-backup leaves it out"):
                     saved = create_under(lease, live_user, live, storage, manifest.registry, safety_backup, progress)
+        untouched = _untouched(manifest, saved)
+        with advised(untouched):
             report = restore_under(lease, server, storage, manifest, replace(options, beside=live, into=None), progress)
         outgoing, origin = fresh_target(live, "before", options.run_id), saved.id if saved else "none"
-        settled = exchange_and_settle(server, admin, lease, live, report.database, outgoing, origin)
+        left = f"the restored tables are left in {report.database}: `opskit restore cleanup --older-than 0s` lists it"
+        advice = f"{left}; {untouched}"
+        settled = exchange_and_settle(server, admin, lease, live, report.database, outgoing, origin, advice)
     return SwapReport(report, settled, saved.id if saved else None, tuple(found))
+
+
+def _untouched(manifest: Manifest, safety_backup: Manifest | None) -> str:
+    """Return what to tell of a run that ends before the RENAME: `latest` would put the damage back in its place."""
+    if safety_backup is None:
+        return UNTOUCHED
+    return f"`latest` is the safety backup now, {safety_backup.id}: name {manifest.id} to try again; {UNTOUCHED}"
 
 
 def _require_swappable(connection: Connection, live: str, manifest: Manifest) -> bool:

@@ -156,12 +156,12 @@ def test_run_exits_with_the_code_of_the_job_and_counts_for_its_schedule(
 def test_restore_gets_its_backup_and_its_options(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:
     del registry
     assert opskit(*INSTALL, "--apply").returncode == 0
-    done = opskit("cluster", "run", "restore", "--backup", "latest", "--no-follow", "--json", "--", "--swap", "--yes")
+    done = opskit("cluster", "run", "restore", "--backup", "20261123", "--no-follow", "--json", "--", "--swap", "--yes")
     assert done.returncode == 0, done.stderr
     name = json.loads(done.stdout)["job"]
     [pod] = eventually(lambda: pods(namespace, name), "a suspended CronJob's Job runs")
     [container] = pod["spec"]["containers"]
-    assert container["args"] == ["restore", "run", "--deadline", "1439m", "latest", "--swap", "--yes"]
+    assert container["args"] == ["restore", "run", "--deadline", "1439m", "20261123", "--swap", "--yes"]
 
 
 def test_status_tells_what_needs_a_look(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:

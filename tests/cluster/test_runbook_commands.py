@@ -107,19 +107,26 @@ def restorable(mysql: Server, database: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
+def chosen(steps: str, folder: Path) -> str:
+    """The steps of a page, for the only backup in the folder."""
+    [manifest] = (folder / "backups" / "distance-prediction").glob("*/manifest.json")
+    assert "export BACKUP=ID\n" in steps
+    return steps.replace("export BACKUP=ID\n", f"export BACKUP={manifest.parent.name}\n")
+
+
 def models(server: Server, database: str) -> int:
     count: int = server.execute(f"SELECT COUNT(*) FROM `{database}`.Context")[0][0]
     return count
 
 
 def test_damaged_registry_is_restored_as_the_page_tells(
-    mysql: Server, database: str, restorable: dict[str, str], shell: Shell
+    mysql: Server, database: str, restorable: dict[str, str], shell: Shell, tmp_path: Path
 ) -> None:
     assert shell("opskit backup create", **restorable).returncode == 0
     before = models(mysql, database)
     mysql.execute(f"DELETE FROM `{database}`.Context")
     exports, which, restore, _, back, *_ = blocks("restore-registry")
-    done = shell(exports + which + restore, **restorable)
+    done = shell(exports + which + chosen(restore, tmp_path), **restorable)
     assert done.returncode == 0, done.stderr
     assert models(mysql, database) == before
     assert shell(exports + back, **restorable).returncode == 0
@@ -127,13 +134,13 @@ def test_damaged_registry_is_restored_as_the_page_tells(
 
 
 def test_lost_database_is_restored_as_the_page_tells(
-    mysql: Server, database: str, restorable: dict[str, str], shell: Shell
+    mysql: Server, database: str, restorable: dict[str, str], shell: Shell, tmp_path: Path
 ) -> None:
     assert shell("opskit backup create", **restorable).returncode == 0
     before = models(mysql, database)
     mysql.execute(f"DROP DATABASE `{database}`")
     exports, _, restore, *_ = blocks("restore-registry")
-    done = shell(exports + restore, **restorable)
+    done = shell(exports + chosen(restore, tmp_path), **restorable)
     assert done.returncode == 0, done.stderr
     assert models(mysql, database) == before
 
@@ -168,7 +175,7 @@ def test_lost_namespace_is_rebuilt_as_the_page_tells(
     assert needed == ["db"]
     registries.secret(needed[0], database_password=mysql.password)
     add_deployment(namespace)
-    done = shell(exports + apply + "\n" + restore + restart, **variables)
+    done = shell(exports + apply + "\n" + chosen(restore, tmp_path) + restart, **variables)
     assert done.returncode == 0, done.stderr
     assert models(mysql, database) == before
     spec = namespace.get("modelregistries.modelregistry.opendatahub.io", "distance-prediction")["spec"]
@@ -226,7 +233,7 @@ def test_users_of_least_privilege_can_do_their_jobs(
         assert backup.returncode == 0, backup.stderr
         rehearsal = shell("opskit backup rehearse latest", **variables)
         assert rehearsal.returncode == 0, rehearsal.stderr
-        done = shell("opskit restore run latest --swap --yes --no-safety-backup", **variables)
+        done = shell("opskit restore run 2 --swap --yes --no-safety-backup", **variables)
         assert done.returncode == (0 if swap else 77), done.stderr
     finally:
         mysql.execute(*(f"DROP USER IF EXISTS '{own}'@'%'" for own in names.values()))

@@ -69,7 +69,7 @@ def killed(command_line: CommandLine, wire: MySQLWire, watched: Endpoint, databa
     return kill
 
 
-SWAP = ("restore", "run", "latest", "--swap", "--yes")
+SWAP = ("restore", "run", "2", "--swap", "--yes")  # a prefix of the only backup's id
 BEFORE_THE_RENAME = {
     "the lease": r"GET_LOCK",
     "reading for the safety backup": r"^SELECT .* FROM `Artifact`",
@@ -243,8 +243,10 @@ def test_termination_in_the_middle_of_the_rename_says_on_which_side_it_ended(
     hold.drop()
     assert process.returncode == 143
     assert content(mysql, database) == {"old": damaged, "new": saved}[outcome]
+    staging = "".join(beside(mysql, database, "restore%"))
     told = {
-        "old": UNTOUCHED,
+        "old": f"the restored tables are left in {staging}: `opskit restore cleanup --older-than 0s` lists it;"
+        f" {UNTOUCHED}",
         "new": f"the tables were exchanged; those of before are in {''.join(beside(mysql, database, 'before%'))}",
     }
     assert said.splitlines()[-1] == f"hint: {told[outcome]}"

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -199,16 +200,47 @@ def test_backup_with_programs_is_refused_before_it_is_staged(
     assert beside(mysql, database) == []
 
 
-def test_registry_that_holds_its_tables_makes_the_swap_give_up(mysql: Server, database: str, swap: Swap) -> None:
+def trying_again(manifest: Manifest, storage: DirectoryStorage) -> str:
+    """What the error of a swap says that failed after its safety backup, which is the newest backup now."""
+    safety = find(storage, REGISTRY, "latest").id
+    assert safety != manifest.id
+    return f"`latest` is the safety backup now, {safety}: name {manifest.id} to try again; {UNTOUCHED}"
+
+
+def test_registry_that_holds_its_tables_makes_the_swap_give_up(
+    mysql: Server, database: str, storage: DirectoryStorage, manifest: Manifest, swap: Swap
+) -> None:
     before = content(mysql, database)
     with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM Artifact")
         with pytest.raises(BusyError) as caught:
             swap()
-        assert caught.value.hint is not None
-        assert caught.value.hint.endswith(UNTOUCHED)
     assert content(mysql, database) == before
     assert beside(mysql, database, "before%") == []
+    (staging,) = beside(mysql, database)
+    assert caught.value.hint is not None
+    assert f"; the restored tables are left in {staging}: `opskit restore cleanup" in caught.value.hint
+    assert caught.value.hint.endswith(f"; {trying_again(manifest, storage)}")
+
+
+def test_swap_that_fails_after_its_safety_backup_names_the_backup_to_try_again(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest, tmp_path: Path
+) -> None:
+    damage(mysql, database)
+    before = content(mysql, database)
+
+    class Interrupted(DirectoryStorage):
+        """Somebody presses Ctrl-C when rows are loaded."""
+
+        def get(self, key: str) -> Iterator[bytes]:
+            if f"{manifest.id}/" in key and ".Artifact.00001." in key:
+                raise KeyboardInterrupt
+            return super().get(key)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        restore_and_swap(source, source, database, Interrupted(tmp_path / "backups"), manifest)
+    assert caught.value.__notes__ == [trying_again(manifest, storage)]
+    assert (content(mysql, database), beside(mysql, database)) == (before, [])
 
 
 @contextmanager
@@ -226,9 +258,8 @@ def holding_a_table(mysql: Server, database: str) -> Iterator[Callable[[], None]
         yield let_go
 
 
-@pytest.mark.usefixtures("manifest")
 def test_table_that_appeared_meanwhile_is_reported_as_stray(
-    mysql: Server, source: Endpoint, database: str, command_line: CommandLine
+    mysql: Server, source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
 ) -> None:
     command_line.add(REGISTRY, source, database)
     with holding_a_table(mysql, database) as let_go:
@@ -242,7 +273,7 @@ def test_table_that_appeared_meanwhile_is_reported_as_stray(
 
         thread = threading.Thread(target=migrate, daemon=True)
         thread.start()
-        ended = command_line.run("restore", "run", "latest", "--swap", "--yes")
+        ended = command_line.run("restore", "run", manifest.id, "--swap", "--yes")
         thread.join()
     assert (ended.returncode, f"stray table in {database}: latecomer" in ended.stdout) == (1, True), ended.stderr
 

@@ -15,7 +15,7 @@ from opskit.restore.swap import restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
-from tests.integration.restore.databases import beside, content
+from tests.integration.restore.databases import beside, content, damage
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,20 @@ def test_what_is_not_there_is_66_and_nothing_is_changed(
         assert (ended.returncode, ended.stdout) == (66, ""), ended.stderr
         assert ended.stderr.splitlines()[-1].endswith(UNTOUCHED)
     assert beside(mysql, database) == []
+
+
+def test_swap_refuses_latest_and_shows_which_backup_that_is(
+    mysql: Server, source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
+) -> None:
+    command_line.add(REGISTRY, source, database)
+    damage(mysql, database)
+    damaged = content(mysql, database)
+    ended = command_line.run("restore", "run", "latest", "--swap", "--yes")
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    plan = f"opskit restore run {manifest.id} --swap"
+    assert f"hint: latest is {manifest.id} now; its plan: {plan}; {UNTOUCHED}\n" in ended.stderr
+    assert content(mysql, database) == damaged
+    assert command_line.run(*shlex.split(plan)[1:]).returncode == 0
 
 
 def told_command(plan: str) -> list[str]:
