@@ -38,7 +38,7 @@ def complete_copies(
 ) -> CopyReport:
     """Copy every backup of the registry that `target` lacks, or has in part, the oldest first.
 
-    Bytes are copied as they are stored, with signatures and verdicts of rehearsals; holds stay where they are. The
+    Bytes are copied as they are stored, with every side file; holds alone stay where they are. The
     manifests are read through `manifests`, where that is not `source` itself: a storage that verifies signatures. A
     backup that cannot be copied does not stop the others; a store that fails does.
     """

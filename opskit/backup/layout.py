@@ -27,7 +27,9 @@ REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 RESOURCE = "resource.json"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
-_FILE = re.compile(r"manifest\.json(\.sig)?|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json")
+_FILE = re.compile(
+    r"manifest\.json(\.sig)?|resource\.json|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json"
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.
 _NAME_BYTES = 100

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from opskit.backup import layout
 from opskit.backup.catalog import find, list_backups
 from opskit.backup.check import check_backup
 from opskit.backup.copies import CopyReport, complete_copies
@@ -46,6 +47,7 @@ def test_everything_but_holds_is_copied_to_any_kind_of_storage(first: Storage, s
     write_days(first, "reg2", 1)
     write_rehearsal(first, "reg", ids[1], "passed")
     first.put(f"reg/{ids[0]}/manifest.json.sig", [b"x" * 64])
+    first.put(f"reg/{ids[1]}/{layout.RESOURCE}", [b'{"format": 1}'])
     place(first, "reg", ids[1])
     first.put(f"reg/{ids[0]}/NOTES.txt", [b"not opskit's"])
     first.put("reg/artifacts/20261120T000000Z.json", [b"{}"])
