@@ -22,8 +22,9 @@ _VERDICT_MAXIMUM_BYTES = 1024 * 1024
 class Backup:
     """One folder whose name is a backup id: complete, damaged (and how), unreadable (and why), or without a manifest.
 
-    `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed. `holds` are
-    all that lie beside it; some may have ended.
+    `rehearsal` is the newest verdict: `passed`, `failed`, or `unreadable`; None if it was never rehearsed.
+    `verdict_error` is why the store does not give it, which says nothing against the backup. `holds` are all that lie
+    beside it; some may have ended.
     An `untrusted` one, which no trusted key has signed, is damaged for whoever would restore it.
     """
 
@@ -36,6 +37,7 @@ class Backup:
     unreadable: OpskitError | None = None
     untrusted: bool = False
     holds: tuple[Hold, ...] = ()
+    verdict_error: OpskitError | None = None
 
     @property
     def state(self) -> str:
@@ -95,31 +97,37 @@ def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Ba
             problems.append(error.message)
         else:
             problems += _missing(manifest, folder)
+    verdict, verdict_error = _newest_verdict(storage, registry, backup_id, folder)
     return Backup(
         id=backup_id,
         manifest=manifest,
         problems=tuple(problems),
         stored_bytes=sum(stored.size for stored in folder.objects.values()),
         modified=max(stored.modified for stored in folder.objects.values()),
-        rehearsal=_newest_verdict(storage, registry, backup_id, folder),
+        rehearsal=verdict,
+        verdict_error=verdict_error,
         unreadable=unreadable,
         untrusted=untrusted,
         holds=tuple(read_holds(storage, folder.objects.values())),
     )
 
 
-def _newest_verdict(storage: Storage, registry: str, backup_id: str, folder: Folder) -> str | None:
-    """Return what the newest rehearsal said, `unreadable` if its file cannot be read, None if there was none."""
+def _newest_verdict(
+    storage: Storage, registry: str, backup_id: str, folder: Folder
+) -> tuple[str | None, OpskitError | None]:
+    """Return what the newest rehearsal said, None if there was none, and what the store says where it refuses that."""
     names = [name for name in folder.objects if name.startswith(layout.REHEARSALS)]
     if not names:
-        return None
+        return None, None
     try:
         key = backup_key(registry, backup_id, max(names))
         document = json.loads(gathered(storage.get(key), _VERDICT_MAXIMUM_BYTES, key))
-    except (OpskitError, ValueError, RecursionError):
-        return "unreadable"
+    except (CorruptError, NotFoundError, ValueError, RecursionError):
+        return "unreadable", None
+    except OpskitError as error:
+        return "unreadable", error
     verdict = document.get("verdict") if isinstance(document, dict) else None
-    return verdict if verdict in ("passed", "failed") else "unreadable"
+    return (verdict if verdict in ("passed", "failed") else "unreadable"), None
 
 
 def _missing(manifest: Manifest, folder: Folder) -> Iterator[str]:

@@ -82,7 +82,8 @@ def prune(
     ]
     decided = plan(candidates, policy, now)
     report = PruneReport(registry, storage.url, apply, dict(decided.reasons))
-    report.failures += [_failure(each.unreadable) for each in judged.values() if each.unreadable]
+    withheld = [error for each in judged.values() for error in (each.unreadable, each.verdict_error) if error]
+    report.failures += [_failure(error) for error in withheld]
     run = _Run(storage, registry, now, report, all_versions=all_versions)
     try:
         for backup_id in decided.remove:
@@ -116,6 +117,9 @@ def _candidate(backup: Backup, now: datetime, elsewhere: str | None) -> Candidat
         return Candidate(backup.id, time, "unknown", pinned=pinned)
     if backup.state == "damaged" or backup.rehearsal == "failed":
         return Candidate(backup.id, time, "bad", pinned=pinned)
+    # It may be the newest one that was rehearsed, and it may have failed.
+    if backup.rehearsal == "unreadable":
+        return Candidate(backup.id, time, "unknown", pinned=pinned)
     return Candidate(backup.id, time, rehearsed=backup.rehearsal == "passed", pinned=pinned)
 
 

@@ -17,8 +17,8 @@ class Candidate:
     """A backup as retention sees it.
 
     `good`: complete, and no rehearsal of it failed last. `bad`: damaged, or its last rehearsal failed. `unknown`: it
-    could not be read, or is of a format that this opskit does not know. `pinned` says why it must stay, whatever the
-    policy: a hold, a lock.
+    or its last verdict could not be read, or is of a format that this opskit does not know. `pinned` says why it must
+    stay, whatever the policy: a hold, a lock.
     """
 
     id: str

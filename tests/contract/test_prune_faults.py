@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from opskit.backup import layout
 from opskit.backup.holds import held
+from opskit.backup.retention import Policy
 from opskit.errors import DeniedError, UnavailableError
 from opskit.storage import Storage, StoredObject
 from sandbox.s3 import S3Server
@@ -19,6 +21,7 @@ from tests.backups import (
     keys,
     keys_of,
     write_days,
+    write_rehearsal,
 )
 from tests.contract.conftest import open_bucket
 from tests.contract.pruning import A_DAY_LATER, Between, run
@@ -93,6 +96,37 @@ def test_backup_whose_manifest_cannot_be_read_is_not_touched(
     assert report.keep[ids[4]] == report.keep[ids[2]] == ("cannot be judged",)
     assert [each.exit_code for each in report.failures] == [code, code]
     assert keys(directory) == keys_of("reg", [ids[0], ids[1], ids[2], ids[4]])
+
+
+class Secretive(FaultyStorage):
+    """A storage that gives everything but the verdicts of rehearsals."""
+
+    def get(self, key: str) -> Iterator[bytes]:
+        if f"/{layout.REHEARSALS}" in key:
+            raise DeniedError("403")
+        return self.inner.get(key)
+
+
+def test_backup_whose_verdict_cannot_be_read_is_not_touched_and_takes_no_place(directory: Storage) -> None:
+    """It may be the newest one that was rehearsed, and it may have failed."""
+    ids = write_days(directory, "reg", 5)
+    write_rehearsal(directory, "reg", ids[0], "failed")
+    write_rehearsal(directory, "reg", ids[4], "passed")
+    before = keys(directory)
+    report = run(Secretive(directory))
+    assert report.removed == [ids[3]]
+    assert report.keep[ids[0]] == report.keep[ids[4]] == ("cannot be judged",)
+    assert report.keep[ids[1]][0] == "the newest good one"
+    assert [(each.message, each.exit_code) for each in report.failures] == [("403", 77), ("403", 77)]
+    assert before - keys(directory) == keys_of("reg", [ids[3]])
+
+
+def test_backup_whose_verdict_is_damaged_is_not_touched_and_takes_no_place(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 3)
+    directory.put(f"reg/{ids[0]}/{layout.REHEARSALS}20261124T020304000000Z.json", [b"{"])
+    report = run(directory, Policy())
+    assert (report.removed, report.failures) == ([ids[2]], [])
+    assert report.keep[ids[0]] == ("cannot be judged",)
 
 
 @pytest.mark.parametrize("error", [DeniedError("403"), UnavailableError("503")])
