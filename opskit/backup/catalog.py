@@ -1,9 +1,10 @@
 """The backups of a registry, as storage shows them."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from opskit.backup import layout
@@ -12,6 +13,8 @@ from opskit.backup.manifest import Manifest, backup_key, load_manifest
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError, OpskitError, UntrustedError, UsageError
 from opskit.storage import Storage, StoredObject
+
+logger = logging.getLogger(__name__)
 
 _LIST = "`opskit backup list` shows what there is"
 STATES: Final = ("complete", "damaged", "unreadable", "unfinished")
@@ -68,8 +71,10 @@ def newest_backups(storage: Storage, registry: str) -> Iterator[Backup]:
 
 
 def newest_complete(storage: Storage, registry: str) -> Manifest | None:
-    """Return the manifest of the newest backup that is complete, None where there is none."""
-    return next((each.manifest for each in newest_backups(storage, registry) if each.state == "complete"), None)
+    """Return the manifest of the newest backup that is complete and not from the future, None where there is none."""
+    found = folders(storage, registry)
+    newest = (judge(storage, registry, each, found[each]) for each in reversed(_up_to_now(found)))
+    return next((each.manifest for each in newest if each.state == "complete"), None)
 
 
 def folders(storage: Storage, registry: str) -> dict[str, Folder]:
@@ -80,6 +85,20 @@ def folders(storage: Storage, registry: str) -> dict[str, Folder]:
         if name and layout.is_backup_id(backup_id):
             found.setdefault(backup_id, Folder()).objects[name] = stored
     return dict(sorted(found.items()))
+
+
+def _up_to_now(found: dict[str, Folder]) -> list[str]:
+    """Return the ids of those with a manifest, the oldest first; those from the future are named in a warning instead.
+
+    A forged id, or a clock that was wrong, must not choose what is restored. The clock is that of this machine: to ask
+    a directory for its own is to write there, which a restore need not be allowed to.
+    """
+    now = datetime.now(UTC)
+    committed = [backup_id for backup_id, folder in found.items() if layout.MANIFEST in folder.objects]
+    future = [backup_id for backup_id in committed if layout.is_from_the_future(backup_id, now)]
+    if future:
+        logger.warning("passed over, for they are from the future: %s; a clock was wrong", ", ".join(future))
+    return [backup_id for backup_id in committed if backup_id not in future]
 
 
 def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Backup:
@@ -160,7 +179,8 @@ def read_stored_manifest(storage: Storage, registry: str, backup_id: str) -> tup
 def find(storage: Storage, registry: str, reference: str) -> Manifest:
     """Return the manifest of the backup that `reference` means: an id, a unique prefix of one, or `latest`.
 
-    Only folders with a manifest count. `NotFoundError` if there is none, `UsageError` if there are several.
+    Only folders with a manifest count, and for `latest` none that is from the future. `NotFoundError` if there is none,
+    `UsageError` if there are several.
     """
     return read_manifest(storage, registry, resolve(storage, registry, reference))
 
@@ -174,11 +194,11 @@ def resolve(storage: Storage, registry: str, reference: str) -> str:
         raise UsageError("no backup is named", hint="give an id, a prefix of one, or latest")
     if layout.is_backup_id(reference):
         return reference
-    complete = [id_ for id_, folder in folders(storage, registry).items() if layout.MANIFEST in folder.objects]
+    found = folders(storage, registry)
     if reference == "latest":
-        matches = complete[-1:]
+        matches = _up_to_now(found)[-1:]
     else:
-        matches = [backup_id for backup_id in complete if backup_id.startswith(reference)]
+        matches = [id_ for id_, each in found.items() if layout.MANIFEST in each.objects and id_.startswith(reference)]
     if not matches:
         wanted = "any backup" if reference == "latest" else f"a backup {reference!r}"
         raise NotFoundError(

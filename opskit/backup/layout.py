@@ -14,7 +14,7 @@ The manifest alone maps names to tables; this module says which names a table ma
 import re
 import secrets
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 MANIFEST = "manifest.json"
@@ -26,6 +26,8 @@ SIGNATURE = "manifest.json.sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 RESOURCE = "resource.json"
+# Clocks of servers may differ by this much; S3 itself refuses a request when they differ by 15 minutes.
+CLOCK_SKEW = timedelta(hours=1)
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 _FILE = re.compile(
     r"manifest\.json(\.sig)?|resource\.json|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json"
@@ -63,6 +65,11 @@ def is_backup_id(text: str) -> bool:
 def backup_time(backup_id: str) -> datetime:
     """Return the moment that an id was made."""
     return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def is_from_the_future(backup_id: str, now: datetime) -> bool:
+    """Tell an id that was forged, or made by a clock that was wrong."""
+    return backup_time(backup_id) - now > CLOCK_SKEW
 
 
 def is_file_name(name: str) -> bool:

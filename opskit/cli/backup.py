@@ -25,6 +25,7 @@ from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
 from opskit.errors import UsageError
 from opskit.mysql.snapshot_steps import LEVELS, Level
+from opskit.probe.backup import is_fresh
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,
@@ -90,7 +91,7 @@ def create(
     def save(registry: Registry) -> Saved:
         with invocation.progress() as progress:
             recent = newest_complete(storage, registry.name) if skip_recent else None
-            if recent and datetime.now(UTC) - recent.snapshot.time < settings.backup.min_interval:
+            if recent and is_fresh(datetime.now(UTC) - recent.snapshot.time, settings.backup.min_interval):
                 made, new = recent, False
             else:
                 source, new = database_endpoint(registry), True

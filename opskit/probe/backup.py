@@ -5,21 +5,21 @@ from datetime import datetime, timedelta
 
 from opskit.amounts import human_age, human_size
 from opskit.backup.catalog import Backup, newest_backups
+from opskit.backup.layout import CLOCK_SKEW, is_from_the_future
 from opskit.backup.manifest import Manifest
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
 
-# Clocks of servers may differ by this much.
-_SKEW = timedelta(hours=1)
-
 
 def check(storage: Storage, registry: str, max_age: timedelta, now: datetime) -> Iterator[Finding]:
-    """Find the newest complete backup, and name those that are newer and damaged, or cannot be read."""
+    """Find the newest complete backup, and name those that are damaged, cannot be read, or are from the future."""
     for backup in newest_backups(storage, registry):
-        if backup.state == "complete" and backup.manifest is not None:
+        if backup.state == "complete" and is_from_the_future(backup.id, now):
+            yield _from_the_future(backup)
+        elif backup.state == "complete" and backup.manifest is not None:
             yield _judged(backup.manifest, max_age, now)
             return
-        if backup.unreadable is not None:
+        elif backup.unreadable is not None:
             said = f"backup {backup.id} cannot be read: {backup.unreadable.message}"
             yield Finding(State.UNKNOWN, said, backup.unreadable.hint)
         elif backup.state == "damaged":
@@ -50,6 +50,14 @@ def _damaged(backup: Backup) -> Finding:
     )
 
 
+def _from_the_future(backup: Backup) -> Finding:
+    return Finding(
+        State.CRITICAL,
+        f"backup {backup.id} is from the future",
+        "find out which clock is wrong, or who put it there; neither latest nor prune takes it for the newest",
+    )
+
+
 def is_fresh(age: timedelta, max_age: timedelta) -> bool:
     """Tell whether something is young enough; what comes from the future would stay so for ever."""
-    return -_SKEW <= age <= max_age
+    return -CLOCK_SKEW <= age <= max_age

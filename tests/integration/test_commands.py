@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from opskit.errors import CorruptError, DeniedError, OpskitError, UnavailableErr
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.server import Server
+from tests.backups import write_backup
 from tests.conftest import fresh_database
 from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
@@ -120,6 +122,19 @@ def test_recent_backup_makes_another_needless(opskit: Opskit, tmp_path: Path) ->
     (made,) = document(opskit(*create))["backups"]
     assert (made["id"], made["new"]) == (folders(tmp_path, "one")[-1].name, True)
     assert len(folders(tmp_path, "one")) == 5
+
+
+def test_backup_from_the_future_makes_none_needless(opskit: Opskit, tmp_path: Path) -> None:
+    create = ("backup", "create", "--registry", "one", "--skip-recent", "--json")
+    forged = folders(tmp_path, "one")[-1] / "manifest.json"
+    manifest = json.loads(forged.read_text())
+    manifest["snapshot"]["time"] = "2999-01-01T00:00:00Z"
+    forged.write_text(json.dumps(manifest))
+    (made,) = document(opskit(*create))["backups"]
+    assert made["new"]
+    write_backup(DirectoryStorage(tmp_path / "backups"), "one", datetime(2999, 1, 1, tzinfo=UTC))
+    (skipped,) = document(opskit(*create))["backups"]
+    assert (skipped["id"], skipped["new"]) == (made["id"], False)
 
 
 def test_first_backup_of_a_schedule_makes_its_directory(opskit: Opskit, tmp_path: Path) -> None:

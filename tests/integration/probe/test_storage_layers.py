@@ -24,6 +24,7 @@ from opskit.storage import Storage
 from opskit.storage.opening import open_storage
 from sandbox.s3 import S3Server
 from sandbox.server import OwnServer
+from tests.backups import write_backup
 from tests.faulty import FaultyStorage
 from tests.integration.probe.conftest import fill, result_of
 
@@ -96,7 +97,25 @@ def test_what_comes_from_the_future_is_critical_not_fresh_for_ever(store: Storag
         result_of(lambda: artifacts.check(store, NAME, DAY, now - DAY, configured=True), layer="artifacts"),
     ]
     assert [result.state for result in results] == [State.CRITICAL] * 3
-    assert ", in 23 h: " in results[0].detail
+    assert f"backup {manifest.id} is from the future" in results[0].detail
+
+
+def test_backup_from_the_future_is_critical_and_named_beside_the_newest(store: Storage, manifest: Manifest) -> None:
+    future = write_backup(store, NAME, datetime(2999, 1, 1, tzinfo=UTC))
+    result = probed_backup(store)
+    assert result.state is State.CRITICAL
+    assert f"backup {future} is from the future" in result.detail
+    assert result.values["backup_timestamp_seconds"] == manifest.snapshot.time.timestamp()
+
+
+def test_time_from_the_future_in_a_manifest_is_critical(store: Storage, manifest: Manifest) -> None:
+    key = f"{NAME}/{manifest.id}/manifest.json"
+    document = json.loads(b"".join(store.get(key)))
+    document["snapshot"]["time"] = f"{datetime.now(UTC) + DAY:%Y-%m-%dT%H:%M:%SZ}"
+    store.put(key, [json.dumps(document).encode()])
+    result = probed_backup(store)
+    assert result.state is State.CRITICAL
+    assert ", in 23 h: " in result.detail
 
 
 def test_no_backup_is_critical(tmp_path: Path) -> None:
