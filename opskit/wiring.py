@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.encryption import read_identities, read_recipients
-from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_keys
+from opskit.backup.signing import SignedStorage, read_signing_key, read_trusted_keys, require_believed
 from opskit.endpoints import database_endpoint, rehearsal_endpoint, restore_endpoint
 from opskit.restore.run import Options as RestoreOptions
 from opskit.settings import Settings, Store
@@ -13,6 +13,8 @@ from opskit.storage import Storage
 from opskit.storage.opening import open_storage
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
     from opskit.artifacts.search import Places
 
 # Made where nothing heavy is imported; asked for here by whoever wires a job.
@@ -41,8 +43,12 @@ def every_storage(settings: Settings) -> tuple[Storage, ...]:
 
 def with_signatures(settings: Settings, storage: Storage) -> Storage:
     """Return the storage that signs the manifests it is given, and believes only trusted keys, where configured."""
-    key, trusted = read_signing_key(settings.signing.key_file), read_trusted_keys(settings.signing.trusted_keys)
+    key, trusted = _signing_keys(settings)
     return SignedStorage(storage, key, trusted) if key or trusted else storage
+
+
+def _signing_keys(settings: Settings) -> "tuple[Ed25519PrivateKey | None, tuple[Ed25519PublicKey, ...]]":
+    return read_signing_key(settings.signing.key_file), read_trusted_keys(settings.signing.trusted_keys)
 
 
 def _open(store: Store) -> Storage:
@@ -57,7 +63,11 @@ def _open(store: Store) -> Storage:
 
 
 def backup_options(settings: Settings, *, workers: int | None = None) -> BackupOptions:
-    """Return how backups are made, encryption included; `workers` wins over the configuration."""
+    """Return how backups are made, encryption included; `workers` wins over the configuration.
+
+    `ConfigurationError` where this configuration would refuse to restore what it makes.
+    """
+    require_believed(*_signing_keys(settings))
     return BackupOptions(
         workers=workers or settings.backup.workers,
         compression_level=settings.backup.compression_level,

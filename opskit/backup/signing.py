@@ -130,6 +130,22 @@ def read_trusted_keys(texts: Iterable[str]) -> "tuple[Ed25519PublicKey, ...]":
     return tuple(_public_key(position, text) for position, text in enumerate(texts))
 
 
+def require_believed(key: "Ed25519PrivateKey | None", trusted: "Sequence[Ed25519PublicKey]") -> None:
+    """Raise `ConfigurationError` if who believes the `trusted` keys alone would refuse what is stored with `key`."""
+    if not trusted:
+        return
+    if key is None:
+        raise ConfigurationError(
+            "signing.trusted_keys is set without signing.key_file: no backup made here could be restored",
+            hint="set signing.key_file where backups are taken",
+        )
+    if key.public_key() not in trusted:
+        raise ConfigurationError(
+            "signing.trusted_keys lacks the public half of signing.key_file: no backup made here could be restored",
+            hint="add what `openssl pkey -in signing.pem -pubout` prints to signing.trusted_keys",
+        )
+
+
 def _public_key(position: int, text: str) -> "Ed25519PublicKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - see above
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - see above

@@ -25,7 +25,7 @@ from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.run import Options, RestoreReport
 from opskit.restore.run import restore as restore_backup
 from opskit.restore.space import additions
-from opskit.restore.swap import plan_swap, restore_and_swap
+from opskit.restore.swap import WITHOUT_SAFETY_BACKUP, plan_swap, restore_and_swap
 from opskit.settings import Registry
 from opskit.storage import Storage
 from opskit.wiring import (
@@ -112,6 +112,8 @@ def run(
             binary_log=not skip_binlog,
             lease_wait_seconds=lease_wait.total_seconds(),
         )
+        with advised(WITHOUT_SAFETY_BACKUP):
+            safety = backup_options(settings, workers=workers) if swap and not no_safety_backup else None
         to_restart = Restart(invocation, registry, restart_timeout) if restart and yes else None
     _warn_of_problems(manifest)
     if not swap:
@@ -121,7 +123,6 @@ def run(
         again += [f"--run-id={run_id}"] if run_id else []
         _show_plan(invocation, manifest, again)
     else:
-        safety = None if no_safety_backup else backup_options(settings, workers=workers)
         _swap(invocation, storage, manifest, options, safety, to_restart)
 
 

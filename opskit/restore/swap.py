@@ -24,6 +24,8 @@ from opskit.restore.space import Additions, additions, database_bytes
 from opskit.restore.target import Generated
 from opskit.storage import Storage
 
+WITHOUT_SAFETY_BACKUP = "that was the safety backup: --no-safety-backup leaves it out"
+
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
@@ -108,7 +110,7 @@ def restore_and_swap(
             found = targets.generated(admin, live)
             saved = None
             if safety_backup and exists and targets.tables(admin, live):
-                with advised("that was the safety backup: --no-safety-backup leaves it out"):
+                with advised(WITHOUT_SAFETY_BACKUP):
                     saved = create_under(lease, live_user, live, storage, manifest.registry, safety_backup, progress)
         untouched = _untouched(manifest, saved)
         with advised(untouched):

@@ -1,13 +1,19 @@
 """`restore run --swap`, `rollback` and `cleanup` as anybody would type them."""
 
+import base64
+import json
 import re
 import shlex
 import threading
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
+from opskit.backup.signing import SignedStorage
 from opskit.mysql.connection import Endpoint, connect
 from opskit.mysql.lease import Lease
 from opskit.restore.exchange import UNTOUCHED
@@ -105,6 +111,22 @@ def test_plan_tells_to_run_it_with_the_options_that_it_was_given(
     options = ["--no-safety-backup", "--restart", "--run-id=20261123021500abcd"]
     planned = command_line.run("restore", "run", "latest", "--swap", *options)
     assert told_command(planned.stdout) == ["restore", "run", manifest.id, "--swap", *options, "--yes"]
+
+
+def test_safety_backup_is_believed_where_the_backup_was(
+    source: Endpoint, database: str, storage: DirectoryStorage, tmp_path: Path, command_line: CommandLine
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    trusted = [base64.b64encode(key.public_key().public_bytes_raw()).decode()]
+    saved = create_backup(source, database, SignedStorage(storage, key), REGISTRY)
+    command_line.add(REGISTRY, source, database)
+    command_line.document["signing"] = {"key_file": str(tmp_path / "key.pem"), "trusted_keys": trusted}
+    ended = command_line.run("restore", "run", saved.id, "--swap", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    command_line.document["signing"] = {"trusted_keys": trusted}
+    listed = command_line.run("backup", "list", "--json")
+    assert [each["state"] for each in json.loads(listed.stdout)["backups"]] == ["complete", "complete"]
 
 
 @pytest.mark.parametrize("arguments", [["rollback", "--yes"], ["cleanup", "--older-than", "0s", "--apply"]])
