@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from opskit.backup import layout
 from opskit.backup.manifest import Manifest, backup_key
-from opskit.errors import CorruptError
+from opskit.errors import CorruptError, OpskitError
 from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
@@ -54,7 +54,7 @@ def rehearse(
     With `maximum_bytes` a larger backup is refused, and one that only says that it is not larger is given up: on the
     live server the copy and its binary log could fill the registry's volume. Scratch databases that an earlier run
     left are dropped first. A verdict is stored for what the backup is guilty of (`CorruptError`); a server that fails
-    is not the backup's fault, and raises.
+    is not the backup's fault, and raises. So does a store that does not take the verdict, with what it was.
     """
     require_small(manifest, maximum_bytes)
     # Not the backup's fault either, if a newer opskit wrote it.
@@ -82,8 +82,19 @@ def rehearse(
         problems=problems,
         removed=tuple(removed),
     )
-    record(storage, manifest, rehearsal)
+    try:
+        record(storage, manifest, rehearsal)
+    except OpskitError as error:
+        raise _not_kept(rehearsal, error) from error
     return rehearsal
+
+
+def _not_kept(rehearsal: Rehearsal, error: OpskitError) -> OpskitError:
+    """Return the error of a verdict that could not be stored, which says how the rehearsal went all the same."""
+    failed = f"failed: {'; '.join(rehearsal.problems)}"
+    went = f"the rehearsal of {rehearsal.backup_id} {failed if rehearsal.problems else 'passed'}"
+    kind = CorruptError if rehearsal.problems else type(error)
+    return kind(f"{went}; only its verdict could not be kept: {error.message}", hint=error.hint)
 
 
 def remove_stale(admin: Connection, beside: str, stale_seconds: float) -> list[str]:

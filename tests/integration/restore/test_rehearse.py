@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import zstandard
 from opskit.backup.catalog import list_backups, read_manifest
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest, backup_key
-from opskit.errors import CorruptError, RefusedError, UnavailableError
+from opskit.errors import CorruptError, DeniedError, RefusedError, UnavailableError
 from opskit.mysql.connection import Endpoint
 from opskit.progress import NoProgress, Unit
 from opskit.registry.facts import MIGRATIONS_TABLE, MLMD_TABLES
@@ -34,7 +34,8 @@ class Damage:
     def __init__(self, storage: DirectoryStorage, manifest: Manifest, folder: Path) -> None:
         self.storage = storage
         self.manifest = manifest
-        self.folder = folder / "backups" / manifest.registry / manifest.id
+        self.root = folder / "backups"
+        self.folder = self.root / manifest.registry / manifest.id
         self.document: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text())
 
     def table(self, name: str) -> dict[str, Any]:
@@ -97,6 +98,33 @@ def test_sound_backup_passes_and_leaves_only_its_verdicts(
     assert written[0]["backup_id"] == manifest.id
     assert (content(mysql, database), beside(mysql, database)) == (live, [])
     assert [each.rehearsal for each in list_backups(storage, REGISTRY)] == ["passed"]
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_verdict_that_cannot_be_kept_is_told(
+    sound: bool,  # noqa: FBT001 - pytest's
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    damage: Damage,
+) -> None:
+    if not sound:
+        change_a_row(damage)
+    manifest = damage.done()
+
+    class Full(DirectoryStorage):
+        def put(self, key: str, body: Iterable[bytes], *, if_absent: bool = False) -> int:
+            if "/rehearsals/" in key:
+                raise DeniedError("nothing more", hint="the volume is mounted read-only")
+            return super().put(key, body, if_absent=if_absent)
+
+    expected, went = (DeniedError, "passed") if sound else (CorruptError, "failed: what came back is not what")
+    with pytest.raises(expected, match=f"the rehearsal of {manifest.id} {went}") as caught:
+        rehearse_backup(source, Full(damage.root), manifest, Options(workers=2), beside=database)
+    assert caught.value.message.endswith("; only its verdict could not be kept: nothing more")
+    assert caught.value.hint == "the volume is mounted read-only"
+    assert (beside(mysql, database), verdicts(storage, manifest)) == ([], [])
 
 
 def swap_chunks(damage: Damage) -> None:
