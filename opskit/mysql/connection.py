@@ -137,10 +137,16 @@ _NO_SPACE = {
     1030,  # storage engine error: 28 is ENOSPC; see below
 }
 _PACKET_TOO_LARGE = 1153
+# What to look at when a database is not had: to a user who may not see all of them, one that is not there is denied.
+_WHICH_DATABASE = "look at the name of the database; SHOW DATABASES tells which ones this user may see"
+_LOOK_AT_DATABASE = {
+    ER.BAD_DB_ERROR: _WHICH_DATABASE,
+    ER.WRONG_DB_NAME: _WHICH_DATABASE,
+    ER.DBACCESS_DENIED_ERROR: "the login is right: look at the name of the database, and at this user's GRANTs on it",
+}
 # What to look at when a connection is not had.
 _LOOK_AT: dict[type[OpskitError], str] = {
     DeniedError: "look at user and password, and at the hosts that the account is for",
-    NotFoundError: "look at the name of the database; SHOW DATABASES tells which ones this user may see",
     UnavailableError: "look at host and port, at the network, and whether the server runs",
 }
 _REFUSED = {
@@ -180,11 +186,11 @@ def translate(error: BaseException, doing: str) -> OpskitError:
 def _by_number(number: int, text: str, doing: str) -> OpskitError:
     message = f"{doing}: {text} ({number})"
     if number in _DENIED:
-        return DeniedError(message)
+        return DeniedError(message, hint=_LOOK_AT_DATABASE.get(number))
     if number in _UNAVAILABLE:
         return UnavailableError(message)
     if number in _NOT_FOUND:
-        return NotFoundError(message)
+        return NotFoundError(message, hint=_LOOK_AT_DATABASE.get(number))
     if number in _NO_SPACE:
         return NoSpaceError(message, hint="make room on the server, or raise the limit that its table has met")
     if number in _REFUSED:
@@ -214,7 +220,7 @@ def connect(endpoint: Endpoint, database: str | None = None) -> Connection:
     try:
         with translated(f"connecting to MySQL at {endpoint.address}"):
             return _logged_in(endpoint, database)
-    except (DeniedError, NotFoundError, UnavailableError) as error:
+    except (DeniedError, UnavailableError) as error:
         error.hint = error.hint or _LOOK_AT[type(error)]
         raise
 

@@ -16,7 +16,7 @@ from opskit.errors import UnavailableError
 from opskit.mysql.connection import Endpoint, connect, execute
 from sandbox.s3 import S3Server, rclone_server
 from sandbox.server import OwnServer, Server
-from tests.conftest import fresh_database
+from tests.conftest import accounts, fresh_database
 from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
 
@@ -93,6 +93,17 @@ def test_database_that_cannot_be_used(
     before = place.state()
     assert word in complained(place.run("backup", "create", **variables(place)), code)
     assert place.state() == before
+
+
+def test_wrong_name_of_the_database_is_not_blamed_on_the_login(place: Place) -> None:
+    """To a user who may not see all databases, one that is not there is denied."""
+    with accounts(place.server) as create:
+        account = create(f"ALL ON `{place.database}`.*")
+        url = f"mysql://{account.user}@{place.server.host}:{place.server.port}/{place.database}x"
+        said = complained(
+            place.run("backup", "create", OPSKIT_MYSQL_URL=url, OPSKIT_MYSQL_PASSWORD=account.password), 77
+        )
+    assert "hint: the login is right: look at the name of the database" in said
 
 
 def test_server_that_says_nothing_is_left_after_the_connect_timeout() -> None:

@@ -81,6 +81,13 @@ def test_missing_database_is_critical(registry: Database) -> None:
     result = Database(registry.server, "not_there").probed()
     assert result.state is State.CRITICAL
     assert "not_there" in result.detail
+    assert str(result.hint).startswith("look at the name of the database")
+    with accounts(registry.server) as create:
+        account: Account = create(f"ALL ON `{registry.name}`.*")
+        result = Database(registry.server, "not_there").probed(user=account.user, password=account.password)
+    assert result.state is State.CRITICAL
+    assert "Access denied" in result.detail
+    assert str(result.hint).startswith("the login is right: look at the name of the database")
 
 
 @pytest.mark.parametrize(
