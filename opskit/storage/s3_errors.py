@@ -19,7 +19,11 @@ from opskit.errors import (
 
 _Meaning = tuple[type[OpskitError], str | None]
 
-_DENIED: _Meaning = (DeniedError, "the credentials need to list the bucket, and to get, put and delete objects")
+_DENIED: _Meaning = (
+    DeniedError,
+    "the credentials need to list the bucket, and to get and put objects; only prune deletes any",
+)
+_WRONG_KEY: _Meaning = (DeniedError, "look at the access key and its secret, and at the session token if there is one")
 _EXPIRED: _Meaning = (DeniedError, "get a fresh session token")
 _BUCKET: _Meaning = (
     ConfigurationError,
@@ -28,6 +32,7 @@ _BUCKET: _Meaning = (
 _ENDPOINT: _Meaning = (ConfigurationError, "look at endpoint_url, region and path_style")
 _FULL: _Meaning = (NoSpaceError, "make room in the store, or raise the quota")
 _RETRY: _Meaning = (UnavailableError, None)
+_UNREACHABLE: _Meaning = (UnavailableError, "look at endpoint_url, at the network, and whether the store runs")
 
 # The code counts before the status: stores agree on codes more than on statuses, and each error in an answer
 # to DeleteObjects has a code only. The codes are S3's (API reference, "Error responses"), save those for
@@ -46,9 +51,9 @@ _BY_CODE: dict[str, _Meaning] = {
     ),
     "KeyTooLongError": (ConfigurationError, "shorten the prefix in the storage URL"),
     "AccessDenied": _DENIED,
-    "InvalidAccessKeyId": _DENIED,
-    "SignatureDoesNotMatch": _DENIED,
-    "InvalidToken": _DENIED,
+    "InvalidAccessKeyId": _WRONG_KEY,
+    "SignatureDoesNotMatch": _WRONG_KEY,
+    "InvalidToken": _WRONG_KEY,
     "ExpiredToken": _EXPIRED,
     "TokenRefreshRequired": _EXPIRED,
     "QuotaExceeded": _FULL,
@@ -82,7 +87,7 @@ _NO_CREDENTIALS = (
     botocore_errors.SSOError,
 )
 _BROKEN_OFF = (
-    botocore_errors.ConnectionError,
+    botocore_errors.SSLError,
     botocore_errors.HTTPClientError,
     botocore_errors.IncompleteReadError,
     ResponseParserError,  # an answer that was cut, or a page by something that is no S3 store
@@ -141,6 +146,8 @@ def _raised(error: Exception) -> _Meaning:
         return ConfigurationError, "give the certificate of the store's authority as ca_file"
     if isinstance(error, _BROKEN_OFF):
         return _RETRY
+    if isinstance(error, botocore_errors.ConnectionError):
+        return _UNREACHABLE
     return ConfigurationError, "look at the storage in the configuration, and at the AWS_… variables"
 
 

@@ -108,6 +108,9 @@ def test_answers_are_translated(moto: S3Server, status: int, code: str, expected
             content(storage, "key")
     assert type(caught.value) is expected
     assert "as a test wants" in caught.value.message
+    assert ("only prune deletes" in str(caught.value.hint)) is (
+        code in ("AccessDenied", "AllAccessDisabled", "Unauthorized")
+    )
 
 
 @pytest.mark.s3

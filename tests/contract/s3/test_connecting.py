@@ -51,8 +51,9 @@ def test_missing_object_in_a_bucket_that_may_not_be_asked_for_is_missing(storage
 
 def test_store_that_does_not_listen_is_unavailable(moto: S3Server) -> None:
     storage = open_bucket(moto, "bucket", endpoint=f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(UnavailableError, match="cannot list s3://bucket"):
+    with pytest.raises(UnavailableError, match="cannot list s3://bucket") as caught:
         keys(storage)
+    assert str(caught.value.hint).startswith("look at endpoint_url")
 
 
 def test_store_that_closes_the_connection_is_unavailable(storage: Storage, wire: Wire) -> None:
@@ -76,6 +77,7 @@ def test_wrong_secret_is_denied_and_not_shown(rclone: S3Server, bucket_name: str
     storage = open_bucket(wrong, bucket_name)
     with pytest.raises(DeniedError, match="SignatureDoesNotMatch") as caught:
         keys(storage)
+    assert str(caught.value.hint).startswith("look at the access key and its secret")
     assert "wrong-secret-value" not in f"{caught.value} {caught.value.hint} {storage!r} {vars(storage)!r}"
 
 
