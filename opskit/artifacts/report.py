@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from time import sleep
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter
 
 from opskit import __version__
 from opskit.artifacts.verdict import GONE, UNKNOWN, VERDICTS, Finding, Fingerprint, Verdict
@@ -37,7 +37,8 @@ _LONGEST_RECORD = 64 * 1024 * 1024
 _COMPRESSION_LEVEL = 6
 _POLL_SECONDS = 0.1
 _SHOWN = 1_000
-_LARGEST_SUMMARY = 16 * 1024 * 1024
+# A thousand findings of ordinary length. As Python's objects JSON may take thirty times its bytes.
+LARGEST_SUMMARY: Final = 2 * 1024 * 1024
 # Whoever can write to the storage could have us read any number of them.
 _SUMMARIES_TRIED = 10
 
@@ -64,7 +65,8 @@ class Summary:
     format: int = FORMAT
     opskit_version: str = __version__
     finished: str = ""
-    findings: list[Record] = field(default_factory=list)
+    # An error for each of a million would take two hundred times their bytes.
+    findings: Annotated[list[Record], FailFast()] = field(default_factory=list)
     findings_left_out: int = 0
 
     @property
@@ -209,13 +211,15 @@ def get_records(storage: Storage, key: str, *kinds: TypeAdapter[Any]) -> Iterato
 
 def put_summary(storage: Storage, summary: Summary) -> None:
     """Store the summary beside its report; findings that would make it too large to be read are left out."""
-    while len(content := json.dumps(asdict(summary), ensure_ascii=False, indent=1).encode(errors="replace")) > (
-        _LARGEST_SUMMARY
-    ):
+    while len(content := _stored(summary)) > LARGEST_SUMMARY:
         kept = len(summary.findings) // 2
         summary.findings_left_out += len(summary.findings) - kept
         del summary.findings[kept:]
-    storage.put(summary_key(summary.registry, summary.time, aside=summary.aside), [content, b"\n"], if_absent=True)
+    storage.put(summary_key(summary.registry, summary.time, aside=summary.aside), [content], if_absent=True)
+
+
+def _stored(summary: Summary) -> bytes:
+    return f"{json.dumps(asdict(summary), ensure_ascii=False, indent=1)}\n".encode(errors="replace")
 
 
 def newest_summary(storage: Storage, registry: str) -> Summary | None:
@@ -244,7 +248,8 @@ def read_summary(storage: Storage, registry: str, time: str, *, aside: bool = Fa
     """Return one summary, None if there is none or it is not one."""
     key = summary_key(registry, time, aside=aside)
     try:
-        summary = _SUMMARIES.validate_json(gathered(storage.get(key), _LARGEST_SUMMARY, key))
-    except (NotFoundError, CorruptError, ValidationError):
+        # Not validate_json: it makes the whole anew for each error that it tells.
+        summary = _SUMMARIES.validate_python(json.loads(gathered(storage.get(key), LARGEST_SUMMARY, key)))
+    except (NotFoundError, CorruptError, ValueError, RecursionError):
         return None
     return summary if summary.time == time else None

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LIST = "`opskit backup list` shows what there is"
 STATES: Final = ("complete", "damaged", "unreadable", "unfinished")
-_VERDICT_MAXIMUM_BYTES = 1024 * 1024
+VERDICT_MAXIMUM_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _newest_verdict(
         return None, None
     try:
         key = backup_key(registry, backup_id, max(names))
-        document = json.loads(gathered(storage.get(key), _VERDICT_MAXIMUM_BYTES, key))
+        document = json.loads(gathered(storage.get(key), VERDICT_MAXIMUM_BYTES, key))
     except (CorruptError, NotFoundError, ValueError, RecursionError):
         return "unreadable", None
     except OpskitError as error:

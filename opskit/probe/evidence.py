@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
-from opskit.artifacts.report import summary_key, summary_times
+from opskit.artifacts.report import LARGEST_SUMMARY, summary_key, summary_times
 from opskit.artifacts.verdict import GONE, UNKNOWN, VERDICTS
 from opskit.backup import layout
+from opskit.backup.catalog import VERDICT_MAXIMUM_BYTES
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
@@ -19,8 +20,6 @@ from opskit.storage import Storage
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = 15
 _LARGEST_COUNT = 2**53
-# A summary holds a thousand findings, and a URI may have 64 KiB.
-_LARGEST_FILE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
             finished = _stamp(name.removeprefix(layout.REHEARSALS))
             found.append((finished or stored.modified, backup_id, stored.key))
     for finished, backup_id, key in sorted(found, reverse=True):
-        document = _read(storage, key)
+        document = _read(storage, key, VERDICT_MAXIMUM_BYTES)
         verdict = document.get("verdict")
         rows = document.get("rows")
         yield Rehearsal(
@@ -91,7 +90,7 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
         finished = _stamp(time)
         if finished is None:  # no moment, so that opskit did not write it
             continue
-        document = _read(storage, summary_key(registry, time))
+        document = _read(storage, summary_key(registry, time), LARGEST_SUMMARY)
         verdicts = document.get("verdicts")
         changed, layout_failures = document.get("changed", 0), document.get("layout_failures", 0)
         seconds = _seconds(finished, _moment(document.get("finished")))
@@ -101,9 +100,9 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
             yield ArtifactReport(finished, readable=False)
 
 
-def _read(storage: Storage, key: str) -> dict[str, Any]:
+def _read(storage: Storage, key: str, maximum: int) -> dict[str, Any]:
     try:
-        document = json.loads(gathered(storage.get(key), _LARGEST_FILE, key))
+        document = json.loads(gathered(storage.get(key), maximum, key))
     except (CorruptError, NotFoundError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measure import measured
 from opskit.artifacts.report import (
     Record,
     Summary,
@@ -515,6 +517,23 @@ def test_summary_without_end_is_not_read_to_its_end(storage: DirectoryStorage, t
     os.truncate(tmp_path / key, 2**30)
     # Whoever reads on is told that the store broke off.
     assert newest_summary(FaultyStorage(storage, cut_after=2**25), "registry") is None
+
+
+READING = """
+import sys
+from opskit.artifacts.report import newest_summary
+from opskit.probe.evidence import newest_artifact_reports
+from opskit.storage.opening import open_storage
+storage = open_storage(sys.argv[1])
+assert newest_summary(storage, "registry") is None
+assert [each.readable for each in newest_artifact_reports(storage, "registry")] == [False]
+"""
+
+
+@pytest.mark.parametrize("content", [b'{"findings":[%s1]}' % (b"1," * 1_000_000), b"[%s[]]" % (b"[]," * 4_000_000)])
+def test_hostile_summary_fills_no_memory(storage: DirectoryStorage, content: bytes) -> None:
+    storage.put(summary_key("registry", time_name(START)), [content])
+    assert measured([sys.executable, "-c", READING, storage.url]).peak_bytes < 200 * 2**20
 
 
 def test_summary_of_very_long_names_leaves_findings_out_and_can_be_read(storage: DirectoryStorage) -> None:
