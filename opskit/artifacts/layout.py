@@ -6,9 +6,12 @@ A model is a folder with one folder for each version, named by a positive intege
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 Files = Sequence[tuple[str, int]]
 
+# A folder may hold thousands of files, each as bad as the others.
+_TOLD = 5
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _MODEL_SUFFIXES = (
     ".xml", ".bin", ".onnx", ".pdiparams", ".pdmodel", ".pb", ".tflite",
@@ -58,7 +61,9 @@ def judge_layout(format_name: str, path: str, files: Files, *, single: bool) -> 
     `path` is the path that is registered, `files` names relative to it with their sizes; `single` if the path is that
     of one file.
     """
-    failures = [f"{name} is empty" for name, size in files if size == 0 and name.lower().endswith(_MODEL_SUFFIXES)][:5]
+    failures = [f"{name} is empty" for name, size in files if size == 0 and name.lower().endswith(_MODEL_SUFFIXES)][
+        :_TOLD
+    ]
     judge = _FORMATS.get(re.sub(r"[^a-z0-9]", "", format_name.lower()))
     if judge is None:
         return tuple(failures), ()
@@ -77,7 +82,8 @@ def _judge_folder(
         served, *others = versions
         problem = judge(_inside(files, served))
         failures = [f"version {served}, which is served: {problem}"] if problem else []
-        warnings = [f"version {each}: {why}" for each in others if (why := judge(_inside(files, each)))]
+        warned = (f"version {each}: {why}" for each in others if (why := judge(_inside(files, each))))
+        warnings = list(islice(warned, _TOLD))
         if _VERSION.fullmatch(path.rpartition("/")[2]):
             warnings.append("the path ends in a version, and holds versions itself")
         return failures, warnings

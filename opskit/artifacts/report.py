@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from time import sleep
 from typing import Annotated, Any, Final
@@ -32,12 +32,13 @@ FORMAT: Final = 1
 # What the source of a report on a backup other than the newest begins with.
 FORMER: Final = "former "
 _SUMMARY = re.compile(r"\d{8}T\d{6}Z\.json")
-# Name, URI and properties are of the database's TEXT and MEDIUMTEXT; no finding is longer.
-_LONGEST_RECORD = 64 * 1024 * 1024
+# None that opskit writes is half as long: a URI has 64 KiB (the database's TEXT), six times that where JSON escapes
+# every byte; a header that a server sends has 64 KiB; each property, file name and reason is much shorter.
+LONGEST_RECORD: Final = 2 * 1024 * 1024
 _COMPRESSION_LEVEL = 6
 _POLL_SECONDS = 0.1
 _SHOWN = 1_000
-# A thousand findings of ordinary length. As Python's objects JSON may take thirty times its bytes.
+# A thousand findings of ordinary length.
 LARGEST_SUMMARY: Final = 2 * 1024 * 1024
 # Whoever can write to the storage could have us read any number of them.
 _SUMMARIES_TRIED = 10
@@ -114,14 +115,29 @@ class _Found:
     verdict: Verdict
     detail: str
     fingerprint: Fingerprint | None
-    failures: tuple[str, ...]
-    warnings: tuple[str, ...]
+    failures: Annotated[tuple[str, ...], FailFast()]
+    warnings: Annotated[tuple[str, ...], FailFast()]
+
+
+class _Kind:
+    """What a record must hold, field by field."""
+
+    def __init__(self, of: type) -> None:
+        self._names = frozenset(each.name for each in fields(of))
+        self._adapter: TypeAdapter[Any] = TypeAdapter(of)
+
+    def check(self, record: Record, text: bytes) -> None:
+        """Raise `ValueError` unless the record, whose JSON is `text`, is of this kind."""
+        # First, for the adapter makes the whole record anew for each field that it misses.
+        if not self._names <= record.keys():
+            raise ValueError("a field is missing")
+        self._adapter.validate_json(text, strict=True)
 
 
 _SUMMARIES: Final = TypeAdapter(Summary)
 # What a line of an inventory must hold, and what a part of a report holds beside it.
-POINTERS: Final = TypeAdapter(Pointer)
-FOUND: Final = TypeAdapter(_Found)
+POINTERS: Final = _Kind(Pointer)
+FOUND: Final = _Kind(_Found)
 
 
 def record_of(pointer: Pointer, finding: Finding) -> Record:
@@ -189,24 +205,32 @@ def put_records(
     storage.put(key, compressed(text(), _COMPRESSION_LEVEL), if_absent=not again)
 
 
-def get_records(storage: Storage, key: str, *kinds: TypeAdapter[Any]) -> Iterator[Record]:
+def get_records(storage: Storage, key: str, *kinds: _Kind) -> Iterator[Record]:
     """Yield the records of a stored report; `CorruptError` if it is none, is not whole, or one is not of `kinds`."""
-    content = lines(decompressed(storage.get(key)), _LONGEST_RECORD)
+    content = lines(decompressed(storage.get(key)), LONGEST_RECORD)
     next(content, b"")
     for line in content:
         if line == b"]}":
             return
         text = line.removesuffix(b",")
         try:
+            record = _record(text)
             for kind in kinds:
-                kind.validate_json(text, strict=True)
-            record = json.loads(text)
+                kind.check(record, text)
         except (ValueError, RecursionError) as error:
             raise CorruptError(f"{key} is damaged: a line is no record") from error
-        if not isinstance(record, dict):
-            raise CorruptError(f"{key} is damaged: a line is no record")
         yield record
     raise CorruptError(f"{key} is damaged: it ends too early")
+
+
+def _record(text: bytes) -> Record:
+    # As Python's objects JSON may take thirty times its bytes.
+    if len(text) > LONGEST_RECORD:
+        raise ValueError("it is too long to be one")
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        raise ValueError("it is no object")  # noqa: TRY004 - not of a caller's argument
+    return record
 
 
 def put_summary(storage: Storage, summary: Summary) -> None:

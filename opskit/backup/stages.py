@@ -63,6 +63,7 @@ def decompressed(source: Iterable[bytes]) -> Iterator[bytes]:
 def lines(source: Iterable[bytes], maximum: int) -> Generator[bytes]:
     r"""Yield line by line, without the `\n`; `CorruptError` for one longer than `maximum` or without an end.
 
+    What a piece adds to the line that it ends is not counted: it is in memory already.
     Close it where it may not be read to its end: see `Oversized`.
     """
     rest: list[bytes] = []
@@ -81,10 +82,10 @@ def lines(source: Iterable[bytes], maximum: int) -> Generator[bytes]:
             rest.append(tail)
             length += len(tail)
             if length > maximum:
-                raise CorruptError("a statement is longer than the manifest says")
+                raise CorruptError(f"a line is longer than {maximum:,} bytes")
             oversized.holds(length)
     if length:
-        raise CorruptError("a file ends in the middle of a statement")
+        raise CorruptError("a file ends in the middle of a line")
 
 
 def gathered(source: Iterable[bytes], maximum: int, what: str) -> bytes:

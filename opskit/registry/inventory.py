@@ -11,6 +11,9 @@ from opskit.registry.text import readable
 # The types that have bytes somewhere; metrics and parameters have none.
 ARTIFACT_TYPES: Final = ("kf.ModelArtifact", "kf.DocArtifact", "kf.DataSet")
 ARTIFACT_PROPERTIES: Final = ("model_format_name", "storage_key", "storage_path")
+# A column of properties holds 16 MiB. Of what is read of them nothing that means anything is longer: a key of S3 has
+# 1,024 bytes, the name of a Secret 253.
+_LONGEST_PROPERTY: Final = 4_096
 # Of MLMD's metadata_store.proto; NULL is what the API's clients leave when they say nothing.
 ARTIFACT_STATES: Final = (
     "UNKNOWN",
@@ -105,16 +108,20 @@ def pointer(  # noqa: PLR0913, PLR0917 - the columns of one row
         type=type_name,
         name=_own_name(name),
         uri=readable(uri or ""),
-        storage_key=readable(storage_key or ""),
-        storage_path=readable(storage_path or ""),
-        format=readable(format_name or ""),
+        storage_key=_property(storage_key),
+        storage_path=_property(storage_path),
+        format=_property(format_name),
         state=ARTIFACT_STATES[state] if state is not None and 0 <= state < len(ARTIFACT_STATES) else "UNKNOWN",
         updated=updated,
         version=_own_name(version),
-        version_state=version_state or "LIVE",
+        version_state=_property(version_state) or "LIVE",
         model=readable(model or ""),
-        model_state=model_state or "LIVE",
+        model_state=_property(model_state) or "LIVE",
     )
+
+
+def _property(text: str | None) -> str:
+    return readable(text or "")[:_LONGEST_PROPERTY]
 
 
 def _own_name(name: str | None) -> str:

@@ -58,6 +58,11 @@ def test_older_version_that_is_broken_is_a_warning() -> None:
     assert warning.startswith("version 1:")
 
 
+def test_no_more_than_a_few_broken_versions_are_named() -> None:
+    files = [*((f"{version}/model.xml", 9) for version in range(1, 2000)), ("1999/model.bin", 9)]
+    assert len(warnings("openvino_ir", "models/m", *files)) == 5
+
+
 @pytest.mark.parametrize(
     ("format_name", "name"),
     [("onnx", "model.onnx"), ("tensorflow", "saved_model.pb"), ("tflite", "m.tflite")],
