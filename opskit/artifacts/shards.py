@@ -11,10 +11,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from itertools import chain, islice
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from opskit.artifacts.report import (
     FOUND,
@@ -29,13 +30,17 @@ from opskit.artifacts.report import (
 )
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.verify import store_report
+from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError, ObjectExistsError, RefusedError, UnavailableError, UsageError
 from opskit.progress import NoProgress, Progress
 from opskit.registry.inventory import Pointer
 from opskit.storage import Storage
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
+# The name of a part has five digits for each of its numbers.
 _SHARD = re.compile(r"([0-9]{1,5})/([0-9]{1,5})")
+_MOST_SHARDS = 99_999
+_LARGEST_MARKER = 64 * 1024
 _INVENTORY_SECONDS = 30 * 60.0
 _POLL_SECONDS = 2.0
 
@@ -53,8 +58,8 @@ class _Run:
     """What the marker says of a run: how it is verified, and where its inventory is."""
 
     inventory: str
-    artifacts: int
-    shards: int
+    artifacts: Annotated[int, Field(ge=0)]
+    shards: Annotated[int, Field(ge=1, le=_MOST_SHARDS)]
     time: str
     source: str
     layout: bool
@@ -186,12 +191,15 @@ def _take_inventory(pointers: Iterable[Pointer], storage: Storage, folder: str, 
 
 
 def _read_run(storage: Storage, folder: str) -> _Run | None:
+    key = f"{folder}run.json"
     try:
-        return _RUNS.validate_json(b"".join(storage.get(f"{folder}run.json")))
+        run = _RUNS.validate_json(gathered(storage.get(key), _LARGEST_MARKER, key))
+        datetime.fromisoformat(run.time)
     except NotFoundError:
         return None
-    except ValidationError as error:
-        raise CorruptError(f"{folder}run.json is not what opskit writes") from error
+    except ValueError as error:
+        raise CorruptError(f"{key} is not what opskit writes") from error
+    return run
 
 
 def _verify_part(

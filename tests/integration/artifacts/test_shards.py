@@ -151,15 +151,35 @@ def test_incomplete_run_is_not_merged(places: Places, storage: DirectoryStorage,
         merge(storage, "registry", "../other")
 
 
-@pytest.mark.parametrize("field", ["shards", "artifacts", "time"])
-def test_damaged_marker_is_corrupt(
-    places: Places, storage: DirectoryStorage, pointers: list[Pointer], field: str
-) -> None:
-    one(pointers, places, storage, 0, 2)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"shards": ["x"]},
+        {"shards": 0},
+        {"shards": 10**9},
+        {"artifacts": ["x"]},
+        {"artifacts": -1},
+        {"time": ["x"]},
+        {"time": "20261399T000000Z"},
+        {"padding": "x" * 64 * 1024},
+    ],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_damaged_marker_is_corrupt(storage: DirectoryStorage, damage: dict[str, object]) -> None:
+    run = {
+        "inventory": "x",
+        "artifacts": 11,
+        "shards": 2,
+        "time": NOW,
+        "source": "x",
+        "layout": False,
+        "live_only": False,
+    }
     key = "registry/artifact-runs/run-1/run.json"
-    document = json.loads(b"".join(storage.get(key)))
-    storage.delete([key])
-    storage.put(key, [json.dumps(document | {field: ["x"]}).encode()])
+    storage.put(key, [json.dumps(run).encode()])
+    with pytest.raises(NotFoundError, match="not complete"):
+        merge(storage, "registry", "run-1")
+    storage.put(key, [json.dumps(run | damage).encode()])
     with pytest.raises(CorruptError):
         merge(storage, "registry", "run-1")
 
