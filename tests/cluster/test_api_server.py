@@ -15,6 +15,8 @@ from tests.cluster.conftest import Namespace
 from tests.cluster.test_manifests import MYSQL_SIDE, OVERLAYS, cronjob, everything, overlay
 from tests.waiting import eventually
 
+JOB_NAME = "batch.kubernetes.io/job-name"
+
 
 def without_status(found: dict[str, Any]) -> dict[str, Any]:
     metadata = {
@@ -163,7 +165,20 @@ def start(namespace: Namespace, job: str, name: str) -> dict[str, Any]:
 
 
 def pods(namespace: Namespace, job: str) -> list[dict[str, Any]]:
-    return namespace.items("pods", "-l", f"batch.kubernetes.io/job-name={job}")
+    return namespace.items("pods", "-l", f"{JOB_NAME}={job}")
+
+
+def pod_by_hand(namespace: Namespace, job: str) -> dict[str, Any]:
+    """Wait for the pod of the one Job that `opskit cluster run` has made; schedules may make others beside it."""
+    prefix = f"opskit-{job}-manual-"
+
+    def found() -> list[dict[str, Any]]:
+        return [
+            each for each in namespace.items("pods") if each["metadata"]["labels"].get(JOB_NAME, "").startswith(prefix)
+        ]
+
+    [pod] = eventually(found, f"the Job {prefix}… has its pod")
+    return pod
 
 
 def end_pod(namespace: Namespace, pod: dict[str, Any], code: int, *, disrupted: bool = False) -> None:

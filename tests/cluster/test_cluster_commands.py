@@ -13,7 +13,7 @@ import yaml
 from opskit.jobs import JOBS
 from sandbox.kustomize import CRONJOBS, rendered
 from tests.cluster.conftest import Namespace, Opskit
-from tests.cluster.test_api_server import end_pod, pods, rights
+from tests.cluster.test_api_server import end_pod, pod_by_hand, pods, rights
 from tests.cluster.test_discovery import Registries
 from tests.unit.command_line import PROJECT, environment, opskit_command
 from tests.waiting import eventually
@@ -122,10 +122,9 @@ def test_wrong_usage_is_told_before_the_cluster_is_asked(
     assert complaint in done.stderr
 
 
-def end_next_pod(namespace: Namespace, code: int) -> None:
-    """Be the kubelet of the next pod."""
-    found = eventually(lambda: namespace.items("pods"), "the Job has its pod")
-    end_pod(namespace, found[-1], code)
+def end_backup(namespace: Namespace, code: int) -> None:
+    """Be the kubelet of the pod of a backup by hand."""
+    end_pod(namespace, pod_by_hand(namespace, "backup"), code)
 
 
 @pytest.mark.parametrize("code", [0, 65])
@@ -134,7 +133,7 @@ def test_run_exits_with_the_code_of_the_job_and_counts_for_its_schedule(
 ) -> None:
     del registry
     assert opskit(*INSTALL, "--apply").returncode == 0
-    kubelet = threading.Thread(target=end_next_pod, args=(namespace, code))
+    kubelet = threading.Thread(target=end_backup, args=(namespace, code))
     kubelet.start()
     done = opskit("cluster", "run", "backup", "--json")
     kubelet.join()
@@ -234,7 +233,7 @@ def test_readme_shows_what_the_commands_print(namespace: Namespace, opskit: Opsk
     assert [line for line in shown("opskit cluster install") if line not in installed] == []
 
     registries.secret("opskit-storage", AWS_ACCESS_KEY_ID="x")
-    kubelet = threading.Thread(target=end_next_pod, args=(namespace, 0))
+    kubelet = threading.Thread(target=end_backup, args=(namespace, 0))
     kubelet.start()
     ran = opskit("cluster", "run", "backup").stdout.splitlines()
     kubelet.join()

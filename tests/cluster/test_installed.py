@@ -13,15 +13,14 @@ from sandbox.registry import Shape, generate
 from sandbox.s3 import S3Server
 from sandbox.server import Server
 from tests.cluster.conftest import Namespace, Opskit
-from tests.cluster.test_api_server import end_pod
+from tests.cluster.test_api_server import end_pod, pod_by_hand
 from tests.cluster.test_discovery import Registries
 from tests.pods import Surroundings, ended
-from tests.waiting import eventually
 
 
 def kubelet(namespace: Namespace, image: Image, folder: Path) -> None:
-    """Run the next pod: its one container, with what the API server says that it mounts."""
-    [pod] = eventually(lambda: namespace.items("pods"), "the Job has its pod")
+    """Run the pod of a backup by hand: its one container, with what the API server says that it mounts."""
+    pod = pod_by_hand(namespace, "backup")
     view = yaml.safe_load(namespace.cluster.kubectl("config", "view", "--raw"))["clusters"][0]["cluster"]
     server = urlsplit(view["server"])
     secret = namespace.get("secret", "opskit-storage")["data"]
