@@ -18,6 +18,7 @@ from sandbox.mlmd import Library, mlmd_library
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
 from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
+from tests.waiting import eventually
 
 MARKER_OF_FIXTURE = {
     "cluster": "cluster",
@@ -215,7 +216,9 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         with skipped_unless_had("cluster"):
             server = stack.enter_context(cluster_module.cluster())
         server.kubectl("apply", "--server-side", "-f", str(CRDS))
-        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        # kubectl gives up at a resource that has no conditions yet.
+        established = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        eventually(lambda: server.run(*established).returncode == 0, "the API server knows the custom resources")
         request.config.stash[USED].append(str(server))
         yield server
 
