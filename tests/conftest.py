@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox import UnavailableSandboxError
 from sandbox import cluster as cluster_module
@@ -19,6 +20,10 @@ from sandbox.mysql import Tls, mysql_server, shared_mysql_server
 from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
 from tests.waiting import eventually
+
+# No test may depend on how busy the machine is.
+settings.register_profile("opskit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("opskit")
 
 MARKER_OF_FIXTURE = {
     "cluster": "cluster",

@@ -283,7 +283,7 @@ def test_bomb_takes_little_memory(forger: Forger, mysql: Server, tmp_path: Path)
         measured(limited, environment=variables)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_cut_or_flipped_bit_of_any_object_is_found_before_anything_is_loaded(
     data: st.DataObject, honest: Forger, mysql: Server, tmp_path: Path

@@ -119,7 +119,6 @@ def source(mysql: Server) -> Iterator[str]:
     max_examples=20,
     phases=[Phase.generate],  # a failing example shows its rows; shrinking it would take an hour
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    deadline=None,
 )
 @given(rows=ROWS)
 def test_any_row_comes_back(mysql: Server, source: str, tmp_path: Path, rows: list[tuple[str, ...]]) -> None:

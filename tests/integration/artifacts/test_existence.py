@@ -41,7 +41,6 @@ MARKERS = KEYS.map(lambda key: f"{key}/")
 WANTED = (KEYS | MARKERS).filter(lambda key: "?" not in key)
 SOME = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
