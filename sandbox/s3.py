@@ -92,14 +92,18 @@ def _rclone() -> str:
 
 
 @contextmanager
-def rclone_server(*, tls: bool = False) -> Iterator[S3Server]:
-    """Run `rclone serve s3` on an empty folder; with `tls`, clients need its `ca_file`."""
+def rclone_server(*, tls: bool = False, folders_cached: str = "1s") -> Iterator[S3Server]:
+    """Run `rclone serve s3` on an empty folder; with `tls`, clients need its `ca_file`.
+
+    `folders_cached` is for how long rclone takes a folder to be as it saw it last. With "0s" every path lookup reads
+    its folders again, deep keys take minutes (measured), and 1.75.2 deadlocks when the last object of a folder is
+    deleted.
+    """
     program = _rclone()
     with scratch("rclone") as place:
         buckets = place.folder / "buckets"
         buckets.mkdir()
-        # With 0 s every path lookup reads its folders again, and deep keys take minutes (measured).
-        options = [f"--auth-key={ACCESS_KEY},{SECRET_KEY}", "--config=/dev/null", "--dir-cache-time=1s"]
+        options = [f"--auth-key={ACCESS_KEY},{SECRET_KEY}", "--config=/dev/null", f"--dir-cache-time={folders_cached}"]
         if tls:
             trusted_certificate(place.folder)
             options += [f"--cert={place.folder / 'server-cert.pem'}", f"--key={place.folder / 'server-key.pem'}"]

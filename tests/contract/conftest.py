@@ -1,9 +1,7 @@
 """Each kind of storage, empty, for the one suite that all of them must pass."""
 
 import secrets
-import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import pytest
 from opskit.storage import Storage
 from opskit.storage.directory import DirectoryStorage
 from opskit.storage.opening import open_storage
-from sandbox.certificate import trusted_certificate
-from sandbox.process import Service, answers, scratch
-from sandbox.s3 import ACCESS_KEY, SECRET_KEY, S3Server
+from sandbox.s3 import S3Server, rclone_server
+from tests.conftest import skipped_unless_had
 
 PREFIX = "back ups/%41+ü"
 
@@ -27,34 +24,19 @@ class Place:
     leftovers: Callable[[], list[str]]
 
 
-@contextmanager
-def lasting_rclone(*, tls: bool = False) -> Iterator[S3Server]:
-    """Run `rclone serve s3` with its cache of folders: without it (`--dir-cache-time=0s`) 1.75.2 deadlocks
-    when the last object of a folder is deleted.
-    """
-    program = Path(sysconfig.get_path("scripts")) / "rclone"
-    with scratch("rclone") as place:
-        (place.folder / "buckets").mkdir()
-        options = [f"--auth-key={ACCESS_KEY},{SECRET_KEY}", "--config=/dev/null"]
-        if tls:
-            trusted_certificate(place.folder)
-            options += [f"--cert={place.folder / 'server-cert.pem'}", f"--key={place.folder / 'server-key.pem'}"]
-
-        def command(port: int) -> list[str]:
-            return [str(program), "serve", "s3", f"--addr=127.0.0.1:{port}", *options, str(place.folder / "buckets")]
-
-        yield S3Server("rclone", Service(place, command, answers), place.folder / "ca.pem" if tls else None)
+# rclone's own default: the shorter, the nearer to the deadlock of which `rclone_server` tells.
+FOLDERS_CACHED = "5m"
 
 
 @pytest.fixture(scope="session")
 def rclone() -> Iterator[S3Server]:
-    with lasting_rclone() as server:
+    with skipped_unless_had("s3"), rclone_server(folders_cached=FOLDERS_CACHED) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def tls_rclone() -> Iterator[S3Server]:
-    with lasting_rclone(tls=True) as server:
+    with skipped_unless_had("s3"), rclone_server(tls=True, folders_cached=FOLDERS_CACHED) as server:
         yield server
 
 
