@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.backups import write_backup
 from tests.conftest import fresh_database
 from tests.endpoints import endpoint
 from tests.unit.command_line import environment, opskit_command, run
+from tests.waiting import eventually
 
 Opskit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -203,13 +203,6 @@ def sessions(server: Server, database: str) -> int:
     return sum(str(name).startswith(database) for (name,) in rows)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 @pytest.fixture
 def large(mysql: Server) -> Iterator[str]:
     """A database that takes seconds to restore."""
@@ -250,12 +243,12 @@ def test_interrupted_command_leaves_nothing(
                 text=True,
             )
         )
-        until(lambda: sessions(mysql, large) > 0)
+        eventually(lambda: sessions(mysql, large), "the command is at work")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert stderr.splitlines()[-1] == "error: interrupted"
-    until(lambda: sessions(mysql, large) == 0)
+    eventually(lambda: not sessions(mysql, large), "nothing is at work any more")
     assert mysql.execute("SHOW DATABASES") == before
     assert len(list((tmp_path / "backups").rglob("manifest.json"))) == (1 if command[0] == "restore" else 0)
 

@@ -15,6 +15,7 @@ from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.server import Account, OwnServer, Server
 from tests.endpoints import endpoint
+from tests.waiting import eventually
 
 BUSY = 6
 
@@ -31,9 +32,8 @@ def load(server: Server, sessions: int) -> Iterator[None]:
     threads = [threading.Thread(target=work, args=(each,)) for each in connections]
     for thread in threads:
         thread.start()
-    while running(server) < sessions:
-        pass
     try:
+        eventually(lambda: running(server) == sessions, "every session is at work")
         yield
     finally:
         server.execute(*(f"KILL QUERY {each.thread_id()}" for each in connections))

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from sandbox.server import Account, Server
 from tests.endpoints import endpoint
 from tests.faulty import FaultyStorage
 from tests.mysql_wire import PATIENCE_SECONDS, Hold, MySQLWire
+from tests.waiting import eventually
 
 REGISTRY = "registry"
 # What KILL QUERY, KILL CONNECTION and slow readers meet in the middle: more than sockets buffer.
@@ -87,7 +88,7 @@ class HeldStorage(FaultyStorage):
 
 def arrive(backup: Future[Manifest], at: Hold | HeldStorage) -> None:
     """Return when the backup has come so far; raise its error if it never will."""
-    until(lambda: at.reached or backup.done(), "the backup has come so far")
+    eventually(lambda: at.reached or backup.done(), "the backup has come so far")
     if not at.reached:
         raise AssertionError from backup.exception()
 
@@ -107,14 +108,6 @@ def manifests(storage: Storage) -> list[str]:
 def restored(server: Server, storage: Storage, manifest: Manifest, into: str) -> None:
     """Restore as the administrator, rows compared."""
     restore(in_clear(server), storage, manifest, RestoreOptions(into=into, workers=2))
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.05)
 
 
 def sessions(server: Server, *, info: str = "", state: str = "") -> list[int]:

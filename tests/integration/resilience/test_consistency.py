@@ -23,8 +23,8 @@ from tests.integration.resilience.running import (
     in_clear,
     restored,
     started,
-    until,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.mysql
 
@@ -48,7 +48,7 @@ class Writers:
     def go_on(self) -> None:
         """Return when some more pairs were written."""
         before = self.pairs()
-        until(lambda: self.pairs() > before + 100, "pairs are written")
+        eventually(lambda: self.pairs() > before + 100, "pairs are written")
 
 
 def write_pairs(server: Server, database: str, stop: threading.Event) -> None:
@@ -212,7 +212,7 @@ def test_table_outside_innodb_is_read_under_the_lock_and_no_longer(
     with backup_of(endpoint(mysql), mixed, outside, options) as backup:
         arrive(backup, outside)
         write = started(mysql, mixed, "INSERT INTO outside VALUES (3)")
-        until(lambda: write_waits(mysql), "the write waits for the lock")
+        eventually(lambda: write_waits(mysql), "the write waits for the lock")
         outside.release()
         arrive(backup, inside)
         write.wait()

@@ -24,9 +24,9 @@ from tests.integration.resilience.running import (
     manifests,
     sessions,
     started,
-    until,
     waits_for_metadata,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.mysql
 
@@ -68,7 +68,7 @@ class Registry:
     def goes_on(self) -> None:
         """Return when it has got through some more times."""
         before = self.rounds
-        until(lambda: self.error or self.rounds >= before + ROUNDS, "the registry got through")
+        eventually(lambda: self.error or self.rounds >= before + ROUNDS, "the registry got through")
         if self.error is not None:
             raise self.error
 
@@ -128,7 +128,7 @@ def test_long_query_of_somebody_else_keeps_nobody_waiting(mysql: Server, tables:
     """FLUSH TABLES would wait for its end, and after it every reader of the same table."""
     query = "SELECT SLEEP(300) FROM small LIMIT 1"
     started(mysql, tables, query)
-    until(lambda: any(row[5] for row in mysql.execute("SHOW PROCESSLIST") if row[7] == query), "the query is long")
+    eventually(lambda: any(row[5] for row in mysql.execute("SHOW PROCESSLIST") if row[7] == query), "the query is long")
     with registry_at_work(mysql, tables), backup_of(endpoint(mysql), tables, storage) as backup:
         manifest = backup.result()
     for session in sessions(mysql, info="^SELECT SLEEP"):
@@ -173,10 +173,10 @@ def test_table_that_is_read_can_be_altered_while_the_next_is_read(
     still_read = "ALTER TABLE Artifact ADD COLUMN added INT"
     with backup_of(endpoint(mysql), related, held, Options(workers=workers)) as backup:
         arrive(backup, held)
-        until(lambda: any(".ArtifactProperty.00001." in each.key for each in storage.list()), "the larger is stored")
+        eventually(lambda: [each for each in storage.list() if ".ArtifactProperty.00001." in each.key], "it is stored")
         started(mysql, related, read_already).wait()
         waiting = started(mysql, related, still_read)
-        until(partial(waits_for_metadata, mysql, still_read), "the change waits for the backup")
+        eventually(partial(waits_for_metadata, mysql, still_read), "the change waits for the backup")
         held.release()
         backup.result()
         waiting.wait()
@@ -191,7 +191,7 @@ def test_backup_gives_way_to_a_change_of_the_schema(
     with backup_of(saver(mysql, mysql_user, tables, "tables"), tables, held) as backup:
         arrive(backup, held)
         statement = started(mysql, tables, change)
-        until(partial(waits_for_metadata, mysql, change), "the change waits for the backup")
+        eventually(partial(waits_for_metadata, mysql, change), "the change waits for the backup")
         statement.wait()
         held.release()
         error = failure(backup)

@@ -22,9 +22,9 @@ from tests.integration.resilience.running import (
     failure,
     manifests,
     through,
-    until,
 )
 from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.mysql
 
@@ -88,7 +88,7 @@ def test_loss_is_noticed_by_the_ping(mysql: Server, leases: Callable[..., Lease]
     stop = Stop()
     with Watch(lease.check_when_due, stop, every_seconds=0.05):
         mysql.execute(f"KILL {holder(mysql, 'pinged')}")
-        until(lambda: stop.reason, "the watch stops the job")
+        eventually(lambda: stop.reason, "the watch stops the job")
     assert isinstance(stop.reason, BusyError)
 
 

@@ -22,10 +22,10 @@ from tests.integration.resilience.running import (
     restored,
     started,
     through,
-    until,
     waits_for_metadata,
 )
 from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.mysql
 
@@ -105,7 +105,7 @@ def test_change_between_touch_and_lock_goes_first(
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
         arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
-        until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
+        eventually(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
         hold.release()
         manifest = backup.result()
         statement.wait()
@@ -121,7 +121,7 @@ def test_change_between_lock_and_view_comes_after(
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level)) as backup:
         arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
-        until(lambda: stands(mysql, CHANGES[change]), "the change waits")
+        eventually(lambda: stands(mysql, CHANGES[change]), "the change waits")
         hold.release()
         manifest = backup.result()
         statement.wait()
@@ -144,7 +144,7 @@ def test_change_while_rows_are_read_comes_after(
     with backup_of(through(wire, mysql), tables, storage, Options(consistency=level, workers=1)) as backup:
         arrive(backup, hold)
         statement = started(mysql, tables, CHANGES[change])
-        until(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
+        eventually(lambda: waits_for_metadata(mysql, CHANGES[change]), "the change waits")
         hold.release()
         manifest = backup.result()
         statement.wait()

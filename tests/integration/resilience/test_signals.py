@@ -17,9 +17,10 @@ from sandbox.s3 import S3Server
 from sandbox.server import Server
 from tests.contract.conftest import open_bucket
 from tests.endpoints import endpoint
-from tests.integration.resilience.running import REGISTRY, manifests, restored, until
+from tests.integration.resilience.running import REGISTRY, manifests, restored
 from tests.mysql_wire import PATIENCE_SECONDS, MySQLWire
 from tests.unit.command_line import environment, opskit_command
+from tests.waiting import eventually
 from tests.wire import Answer, Request, Upstream, recorded
 
 pytestmark = pytest.mark.mysql
@@ -69,7 +70,7 @@ def test_signal_ends_the_backup_and_its_uploads(
 ) -> None:
     hold = wire.hold(ROWS_OF_BIG, answer_bytes=1_000_000)
     with running_backup(mysql, wire.port, tables, tmp_path, {"url": storage_url(tmp_path)}) as process:
-        until(lambda: hold.reached or process.poll() is not None, "rows are read")
+        eventually(lambda: hold.reached or process.poll() is not None, "rows are read")
         assert process.poll() is None, process.communicate()
         process.send_signal(number)
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
@@ -86,7 +87,7 @@ def test_signal_before_the_first_row_ends_the_backup(
 ) -> None:
     hold = wire.hold(step)
     with running_backup(mysql, wire.port, tables, tmp_path, {"url": storage_url(tmp_path)}) as process:
-        until(lambda: hold.reached or process.poll() is not None, "the step is reached")
+        eventually(lambda: hold.reached or process.poll() is not None, "the step is reached")
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 143, said
@@ -132,9 +133,9 @@ def test_killed_backup_leaves_debris_only_and_the_next_one_runs(
 ) -> None:
     hold = wire.hold(ROWS_OF_BIG, answer_bytes=1_000_000)
     with running_backup(mysql, wire.port, tables, tmp_path, {"url": storage_url(tmp_path)}) as process:
-        until(lambda: hold.reached or process.poll() is not None, "rows are read")
+        eventually(lambda: hold.reached or process.poll() is not None, "rows are read")
         assert process.poll() is None, process.communicate()
-        until(lambda: [each for each in storage.list() if ".small.0" in each.key], "another worker has stored a chunk")
+        eventually(lambda: [each for each in storage.list() if ".small.0" in each.key], "another worker stores a chunk")
         process.kill()
         process.communicate()
     hold.release()

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from sandbox.server import OwnServer, Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine
 from tests.integration.restore.databases import beside
 from tests.unit.command_line import environment
-
-DEADLINE_SECONDS = 60
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -112,18 +110,12 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 STARTS_A_SERVER = """
 import sys
 from pathlib import Path
 from opskit.mysql.connection import connect, execute
 from opskit.mysql.throwaway import throwaway_server
+from tests.waiting import eventually
 with throwaway_server(Path(sys.argv[1])) as server:
     print(execute(connect(server), "SELECT CURRENT_USER()")[0][0], flush=True)
     sys.stdin.read()
@@ -145,7 +137,7 @@ def test_killed_run_leaves_no_server_and_no_folder(mysqld: Path, temporary: Path
         assert running
         assert not [line for line in running if "--port" in line]
         run.kill()
-    until(lambda: not folder.exists() and not processes_of(folder))
+    eventually(lambda: not folder.exists() and not processes_of(folder), "server and folder are gone")
 
 
 @pytest.mark.parametrize(

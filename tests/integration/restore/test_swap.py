@@ -1,8 +1,7 @@
 """A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from tests.conftest import fresh_database, like
 from tests.endpoints import endpoint
 from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
 from tests.integration.restore.databases import beside, content, damage, quoted
+from tests.waiting import eventually
 
 
 def add_artifact(mysql: Server, database: str, number: int) -> None:
@@ -243,33 +243,18 @@ def test_swap_that_fails_after_its_safety_backup_names_the_backup_to_try_again(
     assert (content(mysql, database), beside(mysql, database)) == (before, [])
 
 
-@contextmanager
-def holding_a_table(mysql: Server, database: str) -> Iterator[Callable[[], None]]:
-    """Hold a table so that a RENAME waits; what is yielded waits until one does, and then lets it go."""
-    with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM Artifact")
-
-        def let_go() -> None:
-            waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
-            while not mysql.execute(waiting)[0][0]:
-                pass
-            reader.rollback()
-
-        yield let_go
-
-
 def test_table_that_appeared_meanwhile_is_reported_as_stray(
     mysql: Server, source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
 ) -> None:
     command_line.add(REGISTRY, source, database)
-    with holding_a_table(mysql, database) as let_go:
+    renames = "SELECT id FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
+    with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM Artifact")
 
         def migrate() -> None:
-            waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
-            while not mysql.execute(waiting)[0][0]:
-                pass
+            eventually(lambda: mysql.execute(renames), "the swap waits for the table that is read")
             mysql.execute(f"CREATE TABLE `{database}`.latecomer (n INT)")
-            let_go()
+            reader.rollback()
 
         thread = threading.Thread(target=migrate, daemon=True)
         thread.start()

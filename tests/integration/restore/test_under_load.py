@@ -1,7 +1,6 @@
 """A registry that is used all the time, and programs that would act on it: neither loses anything to a restore."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from sandbox.registry import Shape, generate
 from sandbox.server import OwnServer, Server
 from tests.endpoints import endpoint
 from tests.integration.restore.conftest import REGISTRY
+from tests.waiting import eventually
 
 
 class Writer:
@@ -43,8 +43,7 @@ class Writer:
     def has_written(self, more: int) -> None:
         """Return when so many more were acknowledged."""
         wanted = len(self.acknowledged) + more
-        while len(self.acknowledged) < wanted and not self.failures:
-            self.stopped.wait(0.005)
+        eventually(lambda: len(self.acknowledged) >= wanted or self.failures, f"{more} more writes")
 
 
 @contextmanager
@@ -110,6 +109,5 @@ def test_events_and_triggers_of_a_backup_act_on_nothing_but_staging(
     # Had the restored event been left enabled, it would run as often as the one in the source.
     ticks = "SELECT COUNT(*) FROM live.log"
     seen = server.execute(ticks)[0][0]
-    while server.execute(ticks)[0][0] < seen + 3:
-        time.sleep(0.1)
+    eventually(lambda: server.execute(ticks)[0][0] >= seen + 3, "the source's event goes on")
     assert server.execute("SELECT DISTINCT source FROM live.log") == (("event in live",),)

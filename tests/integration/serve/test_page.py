@@ -21,6 +21,7 @@ from opskit.serve.web import Site, application
 from sandbox.browser import chromium
 from tests.conftest import skipped_unless_had
 from tests.observations import HOSTILE_NAME, LONG_NAME, PLANNED, ZONE, broken, healthy, hostile, several
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 WAIT_SECONDS = 60.0
@@ -68,10 +69,7 @@ def site() -> Iterator[Served]:
     server = uvicorn.Server(uvicorn.Config(application(parts), port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (server.started and observer.newest):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: server.started and observer.newest, "the page is served")
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Served(f"http://127.0.0.1:{port}/", shown)
     server.should_exit = True

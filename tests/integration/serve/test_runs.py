@@ -13,6 +13,7 @@ from opskit.serve.heartbeat import beat
 from opskit.serve.runs import Children, Run, RunLog
 from opskit.settings.serve import ScheduledJob
 from tests.integration.probe.http_servers import ABSENT, FINE, always, http_server
+from tests.waiting import eventually
 
 NOBODY = ["--mysql-url", "mysql://user@127.0.0.1:1/database"]
 WAIT_SECONDS = 60.0
@@ -56,8 +57,7 @@ def test_job_that_outlasts_its_deadline_is_terminated(children: Children) -> Non
 def test_stop_ends_what_runs_and_starts_nothing_more(children: Children, ended: list[Run]) -> None:
     thread = threading.Thread(target=children.run, args=(WATCHING,))
     thread.start()
-    while not children._running:
-        threading.Event().wait(0.01)
+    eventually(lambda: children._running, "the child is started")
     assert not children.wait(0)
     children.stop()
     thread.join(WAIT_SECONDS)
@@ -69,8 +69,7 @@ def test_stop_ends_what_runs_and_starts_nothing_more(children: Children, ended: 
 def test_job_that_ends_within_the_limit_is_waited_for(children: Children, ended: list[Run]) -> None:
     thread = threading.Thread(target=children.run, args=(replace(job("backup"), arguments=("config", "check")),))
     thread.start()
-    while thread.is_alive() and not children._running:
-        threading.Event().wait(0.01)
+    eventually(lambda: children._running or not thread.is_alive(), "the child is started")
     assert children.wait(WAIT_SECONDS)
     children.stop()
     thread.join(WAIT_SECONDS)
@@ -80,9 +79,7 @@ def test_job_that_ends_within_the_limit_is_waited_for(children: Children, ended:
 def test_child_gets_a_session_of_its_own(children: Children) -> None:
     thread = threading.Thread(target=children.run, args=(WATCHING,))
     thread.start()
-    while not children._running:
-        threading.Event().wait(0.01)
-    (process,) = children._running
+    (process,) = eventually(lambda: tuple(children._running), "the child is started")
     assert os.getsid(process.pid) != os.getsid(0)
     children.stop()
     thread.join(WAIT_SECONDS)

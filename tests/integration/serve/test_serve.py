@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from tests.conftest import skipped_unless_had
 from tests.integration.probe.conftest import Database, fill
 from tests.integration.probe.http_servers import FINE, Reply, http_server, release
 from tests.unit.command_line import environment, opskit_command, run
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.mysql
 WAIT_SECONDS = 60.0
@@ -114,7 +114,7 @@ class Served:
                 return error.code, error.read().decode()
 
     def until_ready(self) -> None:
-        _until(lambda: self.get("/readyz")[0] == 200, "it is ready")
+        eventually(lambda: self.get("/readyz")[0] == 200, "it is ready")
 
 
 @contextlib.contextmanager
@@ -221,7 +221,7 @@ def test_page_follows_the_registry(write: Callable[..., Path]) -> None:
         running.until_ready()
         assert "models can be read" in running.get("/")[1]
         answers["now"] = (503, "text/plain", "Datastore service is down or unavailable.")
-        _until(lambda: "Datastore service is down" in running.get("/")[1], "the page says it")
+        eventually(lambda: "Datastore service is down" in running.get("/")[1], "the page says it")
 
 
 def test_jobs_run_on_schedule_and_sigterm_in_the_middle_of_a_backup_leaves_no_half_of_one(
@@ -238,8 +238,8 @@ def test_jobs_run_on_schedule_and_sigterm_in_the_middle_of_a_backup_leaves_no_ha
             cursor.execute("LOCK TABLES Artifact WRITE")
             with served(config) as running:
                 running.logged(r"job probe: success")
-                _until(lambda: listener.requests, "a heartbeat")
-                _until(lambda: _waiting_sessions(registry), "the backup waits")
+                eventually(lambda: listener.requests, "a heartbeat")
+                eventually(lambda: _waiting_sessions(registry), "the backup waits")
                 running.process.terminate()
                 assert running.process.wait(WAIT_SECONDS) == 143
             running.logged(r"jobs still run after")
@@ -249,7 +249,7 @@ def test_jobs_run_on_schedule_and_sigterm_in_the_middle_of_a_backup_leaves_no_ha
     assert "secret-of-the-heartbeat" not in "".join(running.log)
     backups = tmp_path / "backups"
     assert not backups.exists() or not list(open_storage(str(backups)).list())
-    _until(lambda: not _sessions(registry), "no session of opskit is left")
+    eventually(lambda: not _sessions(registry), "no session of opskit is left")
 
 
 def _sessions(registry: Database) -> tuple[object, ...]:
@@ -262,10 +262,3 @@ def _waiting_sessions(registry: Database) -> tuple[object, ...]:
     return registry.server.execute(
         "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'"
     )
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 2 * WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
