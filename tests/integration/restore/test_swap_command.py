@@ -22,6 +22,7 @@ from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
 from tests.integration.restore.databases import beside, content, damage
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -131,15 +132,23 @@ def test_safety_backup_is_believed_where_the_backup_was(
 
 @pytest.mark.parametrize("arguments", [["rollback", "--yes"], ["cleanup", "--older-than", "0s", "--apply"]])
 def test_whoever_waits_for_another_run_is_let_in_when_it_ends(
-    arguments: list[str], source: Endpoint, database: str, swap: Swap, command_line: CommandLine
+    arguments: list[str], mysql: Server, source: Endpoint, database: str, swap: Swap, command_line: CommandLine
 ) -> None:
+    statements = "performance_schema.events_statements_summary_by_digest"
+    asked = f"SELECT digest_text FROM {statements} WHERE digest_text LIKE 'SELECT `GET_LOCK`%'"
     swap()
     command_line.add(REGISTRY, source, database)
     with Lease(connect(source), database) as lease:
         lease.acquire()
         assert command_line.run("restore", *arguments).returncode == 75
-        ending = threading.Timer(1, lease.release)
+        mysql.execute(f"TRUNCATE TABLE {statements}")
+
+        def end() -> None:
+            eventually(lambda: mysql.execute(asked), "the command has asked for the lease, in vain")
+            lease.release()
+
+        ending = threading.Thread(target=end)
         ending.start()
-        ended = command_line.run("restore", *arguments, "--lease-wait", "1m")
+        ended = command_line.run("restore", *arguments, "--lease-wait", "2m")
         ending.join()
     assert ended.returncode == 0, ended.stderr
