@@ -79,12 +79,19 @@ def test_threads_lose_no_count() -> None:
     assert said == ["dump: 16,000 rows, done in 0 s"]
 
 
+def timeless(line: str) -> str:
+    """The end of a phase without how long it took, and how fast that is: as long as the machine needs."""
+    found = re.fullmatch(r"(.*?)(, [^,]+(,\d+)*/s)?, done in \d+ .*", line)
+    assert found is not None, line
+    return found[1]
+
+
 def test_without_a_terminal_lines_go_to_standard_error(tmp_path: Path) -> None:
     ended = run(stand_in_command(WORK), tmp_path)
     assert ended.stdout == "done\n"
-    assert re.findall(r"opskit.cli.progress: (.*)", ended.stderr) == [
-        "dump: 2,750,000 of 2,750,000 rows (100 %), done in 0 s",
-        "upload: 5.0 MiB, done in 0 s",
+    assert [timeless(line) for line in re.findall(r"opskit.cli.progress: (.*)", ended.stderr)] == [
+        "dump: 2,750,000 of 2,750,000 rows (100 %)",
+        "upload: 5.0 MiB",
     ]
 
 
@@ -116,7 +123,7 @@ def test_dumb_terminal_gets_lines(tmp_path: Path) -> None:
     code, shown = on_terminal(command, 80, tmp_path)
     assert code == 0
     assert "\x1b" not in shown
-    assert plain(shown)[0] == "dump: 2,750,000 of 2,750,000 rows (100 %), done in 0 s"
+    assert timeless(plain(shown)[0]) == "dump: 2,750,000 of 2,750,000 rows (100 %)"
 
 
 def test_log_lines_and_bars_do_not_write_over_each_other(tmp_path: Path) -> None:
