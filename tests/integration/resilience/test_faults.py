@@ -70,7 +70,7 @@ def test_frozen_server_is_left_when_the_time_is_up(own_mysql: Callable[..., OwnS
     make_tables(server, "registry")
     with mysql_wire(server.port) as wire:
         hold = wire.hold(ROWS_OF_BIG, answer_bytes=MEGABYTE)
-        with backup_of(through(wire, server), "registry", storage, Options(max_duration_seconds=2)) as backup:
+        with backup_of(through(wire, server), "registry", storage, Options(max_duration_seconds=5)) as backup:
             arrive(backup, hold)
             server.pause()
             hold.release()
