@@ -207,19 +207,37 @@ class _Run:
     def _delete(self, backup_id: str, manifest: str) -> str | None:
         """Delete the manifest, look for holds, delete the rest; return what kept the backup all the same."""
         content = gathered(self.storage.get(manifest), layout.MANIFEST_MAXIMUM_BYTES, manifest)
+        try:
+            left = self._without(manifest, backup_id)
+            holds = live_holds(self.storage, left, self.now)
+            if holds:
+                # Whoever placed it may not have seen that the manifest was gone for a moment.
+                self._put_back(manifest, content)
+        except BaseException:
+            # Nothing else is gone yet, and there may be a hold that was not seen.
+            try:
+                self._put_back(manifest, content)
+            except OpskitError as error:
+                logger.warning("%s could not be put back: %s", manifest, error)
+            raise
+        if holds:
+            return str(holds[0])
+        self._delete_rest(backup_id, [each for each in left if self._is_ours(each.key)])
+        return None
+
+    def _without(self, manifest: str, backup_id: str) -> list[StoredObject]:
+        """Delete the manifest, and return what is left beside it."""
         self.storage.delete([manifest])
         left = self._list(backup_id)
         if any(each.key == manifest for each in left):
             raise UnavailableError(f"the store says that it deleted {manifest}, and lists it yet")
-        if holds := live_holds(self.storage, left, self.now):
-            # Whoever placed it may not have seen that the manifest was gone for a moment.
-            try:
-                self.storage.put(manifest, [content], if_absent=True)
-            except ObjectExistsError:
-                logger.debug("%s is back already", manifest)
-            return str(holds[0])
-        self._delete_rest(backup_id, [each for each in left if self._is_ours(each.key)])
-        return None
+        return left
+
+    def _put_back(self, manifest: str, content: bytes) -> None:
+        try:
+            self.storage.put(manifest, [content], if_absent=True)
+        except ObjectExistsError:
+            logger.debug("%s is back already", manifest)
 
     def _delete_rest(self, backup_id: str, objects: list[StoredObject]) -> None:
         if self.all_versions:

@@ -1,5 +1,6 @@
 """Debris, and stores that fail: no manifest is left without its data, and nothing foreign is touched."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opskit.backup import layout
-from opskit.backup.holds import held
+from opskit.backup.holds import held, place
 from opskit.backup.retention import Policy
 from opskit.errors import DeniedError, UnavailableError
 from opskit.storage import Storage, StoredObject
@@ -162,6 +163,43 @@ def test_delete_that_fails_leaves_no_manifest_without_its_data(directory: Storag
     run(later)
     run(later)
     assert keys(directory) == keys_of("reg", ids[:2])
+
+
+@pytest.mark.parametrize("error", [UnavailableError("503"), KeyboardInterrupt()], ids=["fault", "interrupt"])
+def test_run_that_ends_before_it_looked_for_holds_puts_the_manifest_back(
+    directory: Storage, error: BaseException
+) -> None:
+    ids = write_days(directory, "reg", 3)
+    before = keys(directory)
+
+    def comes() -> Iterator[None]:
+        before.add(place(directory, "reg", ids[2]))
+        yield
+
+    def breaks() -> Iterator[None]:
+        yield from ()
+        raise error
+
+    with contextlib.suppress(KeyboardInterrupt):
+        assert run(Between(directory, comes(), breaks())).left == [ids[2]]
+    assert keys(directory) == before
+
+
+def test_look_for_holds_that_fails_puts_the_manifest_back(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 3)
+    # After the whole storage, and the holds before the manifest goes.
+    faulty = FaultyStorage(directory, fail={"list": [3]})
+    assert [each.exit_code for each in run(faulty).failures] == [69]
+    assert faulty.calls["delete"] == 1
+    assert keys(directory) == keys_of("reg", ids)
+
+
+def test_manifest_that_cannot_be_put_back_hides_no_failure(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 3)
+    faulty = FaultyStorage(directory, fail={"list": [3], "put": [1]})
+    report = run(faulty)
+    assert (report.left, [each.exit_code for each in report.failures]) == ([ids[2]], [69])
+    assert keys(directory) == keys_of("reg", ids) - {f"reg/{ids[2]}/manifest.json"}
 
 
 class Lying(FaultyStorage):
