@@ -18,8 +18,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 MANIFEST = "manifest.json"
-# A registry of a hundred thousand chunks fits easily; what is larger was not written by opskit.
-MANIFEST_MAXIMUM_BYTES = 64 * 1024 * 1024
+# A chunk, of mostly 5 to 8 MB of SQL, takes 312 bytes (510 where the names are the longest plain ones): 44 million rows
+# of a registry come to 0.2 MB, and 600 million fit. Hostile JSON of this size takes 82 MiB (measured) of the 256 that
+# the smallest job may have.
+MANIFEST_MAXIMUM_BYTES = 2 * 1024 * 1024
 # Files with CREATE TABLE and with programs are read whole; no registry comes near this.
 DEFINITIONS_MAXIMUM_BYTES = 16 * 1024 * 1024
 SIGNATURE = "manifest.json.sig"

@@ -1,12 +1,21 @@
 """The manifest: what a backup is, and the only proof that it is complete."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import from_json
 
 from opskit.backup import layout
 from opskit.backup.encryption import SUFFIX
@@ -27,6 +36,9 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Key = Annotated[int, Field(ge=-(2**63), le=2**64)]  # of BIGINT, or the one behind its greatest
 Identifier = Annotated[str, Field(min_length=1, max_length=64)]
 CharacterSet = Annotated[str, Field(pattern=r"^\w{1,64}$")]
+_Item = TypeVar("_Item")
+# Ends at the first wrong one: pydantic keeps every error, and there may be one for every three bytes.
+Several = Annotated[tuple[_Item, ...], FailFast()]
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -68,11 +80,11 @@ class TableEntry(_Part):
     schema_file: str
     rows: Count
     digest: Digest
-    select: tuple[str, ...]
-    columns: tuple[Identifier, ...]
-    chunks: tuple[Chunk, ...]
+    select: Several[str]
+    columns: Several[Identifier]
+    chunks: Several[Chunk]
     non_transactional: bool = False
-    reparsed: tuple[str, ...] = ()
+    reparsed: Several[str] = ()
     range_column: Identifier | None = None
     data_bytes: Count = 0
     sql_bytes: Count = 0
@@ -111,17 +123,17 @@ class Database(_Part):
     charset: CharacterSet
     collation: CharacterSet
     flavour: Literal["mlmd", "embedmd", "unknown"]
-    mlmd_versions: tuple[int, ...] = ()
+    mlmd_versions: Several[int] = ()
     migration_version: int | None = None
     dirty: bool = False
-    problems: tuple[str, ...] = ()
-    dangling: dict[str, Count] = {}
+    problems: Several[str] = ()
+    dangling: Annotated[dict[str, Count], FailFast()] = {}
 
 
 class Encryption(_Part):
     """Whom the files are encrypted to: public keys, as age and SSH write them."""
 
-    recipients: Annotated[tuple[str, ...], Field(min_length=1)]
+    recipients: Annotated[Several[str], Field(min_length=1)]
 
 
 class Snapshot(_Part):
@@ -156,14 +168,14 @@ class Manifest(_Part):
     database: Database
     snapshot: Snapshot
     digest_algorithm: str
-    restore_order: tuple[str, ...]
+    restore_order: Several[str]
     largest_statement: Annotated[int, Field(ge=0, le=LARGEST_STATEMENT)]
-    tables: tuple[TableEntry, ...]
-    programs: tuple[ProgramEntry, ...] = ()
+    tables: Several[TableEntry]
+    programs: Several[ProgramEntry] = ()
     encryption: Encryption | None = None
     artifacts: ArtifactCounts | None = None
-    files: tuple[File, ...]
-    warnings: tuple[str, ...] = ()
+    files: Several[File]
+    warnings: Several[str] = ()
 
     @property
     def rows(self) -> int:
@@ -245,32 +257,34 @@ def load_manifest(content: bytes, expected_id: str) -> Manifest:
     """
     if len(content) > layout.MANIFEST_MAXIMUM_BYTES:
         raise CorruptError(f"the manifest of {expected_id} is too large to be one")
-    version = _format_version(content, expected_id)
+    document = _document(content, expected_id)
+    version = document["format"]
     if version != FORMAT:
         raise ConfigurationError(
-            f"backup {expected_id} has format {version!r}; this opskit reads format {FORMAT}",
+            f"backup {expected_id} has format {version!r:.40}; this opskit reads format {FORMAT}",
             hint="use the opskit release that wrote it, or a newer one",
         )
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}" for problem in error.errors()[:3]
-        )
-        raise CorruptError(f"the manifest of {expected_id} is not valid: {problems}") from error
+        # What else an error can show are copies of the input.
+        shown = error.errors(include_input=False, include_url=False, include_context=False)[:3]
+        problems = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'manifest'}: {each['msg']}" for each in shown)
+        raise CorruptError(f"the manifest of {expected_id} is not valid: {problems:.1000}") from error
     if manifest.id != expected_id:
         raise CorruptError(f"the manifest in folder {expected_id} is that of {manifest.id}")
     return manifest
 
 
-def _format_version(content: bytes, expected_id: str) -> object:
+def _document(content: bytes, expected_id: str) -> dict[str, object]:
+    """Parse as `model_validate_json` does, but into Python's objects: its own take ten times the memory (measured)."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = from_json(content)
+    except ValueError as error:
         raise CorruptError(f"the manifest of {expected_id} is not JSON") from error
     if not isinstance(document, dict) or "format" not in document:
         raise CorruptError(f"the manifest of {expected_id} names no format")
-    return document["format"]
+    return document
 
 
 def backup_key(registry: str, backup_id: str, name: str) -> str:
