@@ -112,7 +112,8 @@ def judge(storage: Storage, registry: str, backup_id: str, folder: Folder) -> Ba
             untrusted = isinstance(error, UntrustedError)
         except OpskitError as error:
             # The store refuses it, or does not answer, or a newer opskit wrote it: nothing is known to be wrong.
-            unreadable = error
+            # Its frames hold what was read, and would for as long as the backup is listed.
+            unreadable = error.with_traceback(None)
             problems.append(error.message)
         else:
             problems += _missing(manifest, folder)

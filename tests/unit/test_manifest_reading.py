@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from opskit.backup.catalog import list_backups
 from opskit.backup.layout import MANIFEST_MAXIMUM_BYTES
 from opskit.backup.manifest import Manifest, dump_manifest, load_manifest
 from opskit.errors import OpskitError
+from opskit.storage.opening import open_storage
 from tests.unit.test_hostile_content import HONEST, ID
 
 Steps = tuple[str | int, ...]
@@ -147,3 +150,19 @@ def test_hostile_manifest_takes_little_memory(tmp_path: Path, steps: Steps, piec
     honest, hostile = map(int, subprocess.run(command, check=True, capture_output=True).stdout.split())
     assert len(contents[1]) > MANIFEST_MAXIMUM_BYTES - 1000
     assert hostile - honest < 100 * 2**20
+
+
+def test_listed_backup_keeps_nothing_of_a_manifest_that_it_cannot_read(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path))
+    for number in range(4):
+        storage.put(
+            f"r/20261123T021500Z-00000{number}/manifest.json", [with_text(("format",), "[" + "0," * 2**19 + "0]")]
+        )
+    tracemalloc.start()
+    try:
+        backups = list_backups(storage, "r")
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert [each.state for each in backups] == ["unreadable"] * 4
+    assert "format [0, 0, 0" in backups[0].problems[0]
