@@ -71,7 +71,7 @@ class _Plan:
     def web(self, endpoint: HttpEndpoint) -> "Web":
         from opskit.probe.web import Web  # noqa: PLC0415 - see above
 
-        return Web(endpoint.url, self.timeout, endpoint.ca_file, endpoint.read_token)
+        return Web(endpoint.url, self.timeout, endpoint.ca_file, endpoint.read_token, endpoint.extra_ca_file)
 
     def database(self, registry: Registry) -> "Endpoint":
         from opskit.endpoints import database_endpoint  # noqa: PLC0415 - see above

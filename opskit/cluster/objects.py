@@ -61,8 +61,8 @@ def _filled(each: Resource, values: Values) -> Resource:
             each["rules"] = _granted(each["rules"], {"secrets": values.secrets, "configmaps": values.config_maps})
         case "Role", "opskit-probe-proxy":
             each["rules"] = _granted(each["rules"], {"services": values.registries})
-        case "Role", "opskit-restart" if values.registries:
-            each["rules"][0]["resourceNames"] = sorted(values.registries)
+        case "Role", "opskit-restart":
+            each["rules"] = _granted(each["rules"], {"deployments": values.registries})
         case "PrometheusRule", _ if values.runbooks:
             _link(each, values.runbooks)
     return each

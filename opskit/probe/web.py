@@ -19,12 +19,16 @@ _LARGEST_BODY = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """A server, the seconds that an answer may take, and the token that it wants, which is read at each request."""
+    """A server, the seconds that an answer may take, and the token that it wants, which is read at each request.
+
+    Its certificate is verified by `ca_file`, else by the system's authorities; by those of `extra_ca_file` in any case.
+    """
 
     url: str
     timeout: float
     ca_file: Path | None = None
     read_token: Callable[[], str | None] = lambda: None
+    extra_ca_file: Path | None = None
 
     @property
     def parts(self) -> SplitResult:
@@ -127,8 +131,11 @@ def _encrypted(web: Web, plain: socket.socket) -> socket.socket:
         return plain
     try:
         context = ssl.create_default_context(cafile=str(web.ca_file) if web.ca_file else None)
+        if web.extra_ca_file:
+            context.load_verify_locations(web.extra_ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the CA file {web.ca_file} cannot be used: {error}") from error
+        used = ", ".join(str(file) for file in (web.ca_file, web.extra_ca_file) if file)
+        raise ConfigurationError(f"the CA file {used} cannot be used: {error}") from error
     return context.wrap_socket(plain, server_hostname=web.address[0])
 
 

@@ -20,6 +20,7 @@ from opskit.errors import ConfigurationError, DeniedError, NotFoundError, Opskit
 from opskit.kubernetes_api import KubernetesApi, Resource
 from opskit.redaction import conceal
 from opskit.settings import Registry, Settings
+from opskit.settings.kinds import OBJECT_NAME
 from opskit.settings.model import Discover
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ GROUP: Final = "modelregistry.opendatahub.io"
 # RHOAI up to 2.21 serves v1alpha1 only; the fields of the database are the same.
 VERSIONS: Final = ("v1beta1", "v1alpha1")
 _PROXY_TOKEN: Final = Path("/var/run/secrets/opskit/token")
+# What the cluster lets its pods trust: the API server's authority, and on OpenShift the default router's as well.
+_CLUSTER_AUTHORITIES: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
 _GRANT = "add its name to the Role opskit-discovery: `opskit cluster install` does"
 
 
@@ -154,6 +157,7 @@ def _read(api: KubernetesApi, settings: Discover, resource: Resource, spec: Mapp
         values["proxy"] = {
             "url": f"https://{name}-rest.{proxy['domain']}:{proxy.get('routePort', 443)}",
             "token_file": _PROXY_TOKEN if _PROXY_TOKEN.exists() else None,
+            "extra_ca_file": _CLUSTER_AUTHORITIES if _CLUSTER_AUTHORITIES.exists() else None,
         }
     try:
         registry = Registry.model_validate(values)
@@ -235,6 +239,8 @@ def _value(api: KubernetesApi, namespace: str, plural: str, name: str, key: str)
 
 def _data(api: KubernetesApi, namespace: str, plural: str, name: str) -> dict[str, str]:
     """Return what a Secret or ConfigMap holds, by name: neither is ever listed."""
+    if not OBJECT_NAME.fullmatch(name):  # a path of its own, if it were asked for
+        raise ConfigurationError(f"{name!r} is no name of a Secret or ConfigMap")
     try:
         found = api.get(f"/api/v1/namespaces/{namespace}/{plural}/{name}").get("data") or {}
     except DeniedError as error:

@@ -102,6 +102,7 @@ class HttpEndpoint(Section):
     token: SecretStr | None = None
     token_file: File | None = None
     ca_file: File | None = None
+    extra_ca_file: File | None = None
 
     def read_token(self) -> str | None:
         """Return the bearer token, read from its file where there is one."""

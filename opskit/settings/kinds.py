@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
-_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -32,7 +32,7 @@ def _registry_name(value: str) -> str:
 
 
 def _object_name(value: str) -> str:
-    if not _OBJECT_NAME.fullmatch(value):
+    if not OBJECT_NAME.fullmatch(value):
         raise ValueError("must be a name as Kubernetes has them: lower-case letters, digits, '-' and '.'")
     return value
 

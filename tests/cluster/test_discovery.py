@@ -199,10 +199,13 @@ def test_registry_that_cannot_be_read_does_not_stop_the_others(
     registries.add("broken", mysql=mysql(), status={"specDefaults": "{"})
     registries.add("good", mysql=mysql())
     registries.add("keyless", mysql=mysql(passwordSecret={"name": "other", "key": "database-password"}))
+    elsewhere = "../../kube-system/secrets/other"
+    registries.add("straying", mysql=mysql(passwordSecret={"name": elsewhere, "key": "database-password"}))
     found = look()
     assert [each.registry.name for each in found.found] == ["good"]
     errors = {name: str(error) for name, error in found.unreadable}
-    assert errors.keys() == {"absent", "broken", "keyless"}
+    assert errors.keys() == {"absent", "broken", "keyless", "straying"}
+    assert errors["straying"] == f"{elsewhere!r} is no name of a Secret or ConfigMap"
     assert '"nowhere" not found' in errors["absent"]
     assert errors["broken"] == "status.specDefaults is not JSON"
     assert errors["keyless"] == "secrets/other has no key 'database-password'"

@@ -30,7 +30,11 @@ _SERVER = {
         "key_file": "/etc/opskit/client.key",
     },
 }
-_HTTP = {"url": "https://registry.example.com/", "ca_file": "/etc/opskit/ca.crt"}
+_HTTP = {
+    "url": "https://registry.example.com/",
+    "ca_file": "/etc/opskit/ca.crt",
+    "extra_ca_file": "/etc/opskit/router.crt",
+}
 
 
 def _registry(name: str, password: dict[str, str], token: dict[str, str]) -> dict[str, Any]:

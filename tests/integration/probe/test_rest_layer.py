@@ -119,8 +119,10 @@ def test_certificate_is_verified_and_its_days_are_counted(tmp_path: Path) -> Non
     authority = Authority.made_in(tmp_path)
     with http_server(release("2.24"), authority.context()) as server:
         trusted = probed(server.url, ca_file=authority.file)
+        beside = Web(server.url, MARGIN_SECONDS, extra_ca_file=authority.file)
+        trusted_beside = result_of(lambda: check(beside, certificate_min_days=14))
         untrusted = probed(server.url)
-    assert trusted.state is State.OK
+    assert (trusted.state, trusted_beside.state) == (State.OK, State.OK)
     assert "the certificate is valid for 89 days" in trusted.detail
     assert untrusted.state is State.CRITICAL
     assert "cannot be verified" in untrusted.detail
