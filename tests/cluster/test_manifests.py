@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -319,8 +320,14 @@ def spec_of_pod(name: str) -> dict[str, Any]:
     return found
 
 
-def test_probe_reads_a_token_that_is_rotated() -> None:
-    [projected] = [volume for volume in spec_of_pod("probe")["volumes"] if "projected" in volume]
+@pytest.mark.parametrize("of", ["probe", "serve"])
+def test_token_for_the_proxy_is_rotated(of: str) -> None:
+    [serve] = [each for each in with_component("serve") if each["kind"] == "Deployment"]
+    pod = spec_of_pod("probe") if of == "probe" else serve["spec"]["template"]["spec"]
+    [projected] = [volume for volume in pod["volumes"] if "projected" in volume]
+    assert {"name": projected["name"], "mountPath": "/var/run/secrets/opskit", "readOnly": True} in pod["containers"][
+        0
+    ]["volumeMounts"]
     assert projected["projected"]["sources"] == [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}]
     config = yaml.safe_load((CRONJOBS / "overlays" / "distance-prediction" / "opskit.yaml").read_text())
     assert config["registries"][0]["proxy"]["token_file"] == "/var/run/secrets/opskit/token"
@@ -372,7 +379,14 @@ def test_dns_policy_knows_openshift_s_port() -> None:
     assert ports == {(53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP")}
     assert dns["to"][0]["namespaceSelector"]["matchExpressions"][0]["values"] == ["openshift-dns", "kube-system"]
     assert outside["to"][0]["ipBlock"] == {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}
-    assert {port["port"] for port in outside["ports"]} == {3306, 443, 6443}
+    assert {port["port"] for port in outside["ports"]} == {3306, 443, 6443, 3128}
+
+
+def test_policy_lets_out_to_the_proxy() -> None:
+    [policy] = [each for each in with_component("network-policy") if each["kind"] == "NetworkPolicy"]
+    pod = cronjob(with_component("proxy"), "backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [proxy] = [each["value"] for each in pod["containers"][0]["env"] if each["name"] == "HTTPS_PROXY"]
+    assert urlsplit(proxy).port in {port["port"] for port in policy["spec"]["egress"][-1]["ports"]}
 
 
 # Alerts
