@@ -4,9 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opskit.cluster.objects import MANAGER, objects, path, pod_spec, rendered, require_not_argo_cd_s, title
+from opskit.cluster.objects import (
+    MANAGER,
+    objects,
+    path,
+    pod_spec,
+    rendered,
+    require_not_argo_cd_s,
+    require_ours,
+    title,
+)
 from opskit.cluster.objects import Values as Values  # noqa: PLC0414 - part of what `install` takes
-from opskit.errors import NotFoundError
+from opskit.errors import NotFoundError, RefusedError
 from opskit.kubernetes_api import KubernetesApi, Resource
 from opskit.registry.discovery import effective_spec, names_referred_to, resources
 
@@ -58,15 +67,31 @@ def install(api: KubernetesApi, values: Values, *, dry_run: bool) -> list[Applie
 
 
 def uninstall(api: KubernetesApi, namespace: str, *, dry_run: bool) -> list[str]:
-    """Delete the objects that `install` makes, and nothing else: no Secret, no backup, no namespace."""
+    """Delete the objects that `install` makes, and nothing else: no Secret, no backup, no namespace.
+
+    Raises `RefusedError`, before anything is deleted, where somebody else applied one of them, or while a restore runs.
+    """
     wanted = [each | {"metadata": each["metadata"] | {"namespace": namespace}} for each in rendered()]
     present = [found for each in wanted if (found := _present(api, each))]
     require_not_argo_cd_s(present)
+    require_ours(present)
     if not dry_run:
+        _require_no_restore(api, namespace)
         # Jobs first: a CronJob must not start with half of its rights.
         for each in sorted(present, key=lambda each: each["kind"] != "CronJob"):
             api.delete(path(each))
     return [title(each) for each in present]
+
+
+def _require_no_restore(api: KubernetesApi, namespace: str) -> None:
+    """Refuse to end a restore: its Jobs belong to the CronJob, and go with it."""
+    for job in api.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"):
+        metadata = job["metadata"]
+        restores = any(owner["name"] == "opskit-restore" for owner in metadata.get("ownerReferences", ()))
+        if restores and job.get("status", {}).get("active"):
+            raise RefusedError(
+                f"the restore {metadata['name']} runs", hint="wait for its end, or delete that Job"
+            )
 
 
 def absent_secrets(api: KubernetesApi, namespace: str, names: Sequence[str]) -> list[str]:

@@ -126,3 +126,17 @@ def require_not_argo_cd_s(present: Sequence[Resource]) -> None:
             f"Argo CD owns {', '.join(owned)}",
             hint="change them where Argo CD reads them: an overlay of cronjobs/ in git",
         )
+
+
+def require_ours(present: Sequence[Resource]) -> None:
+    """Refuse what `install` has not applied: it may be an overlay's, by `kubectl apply -k`."""
+    others = [
+        title(each)
+        for each in present
+        if not any(field["manager"] == MANAGER for field in each["metadata"].get("managedFields", ()))
+    ]
+    if others:
+        raise RefusedError(
+            f"opskit has not installed {', '.join(others)}",
+            hint="delete them the way they were brought: kubectl delete -k, of the overlay",
+        )

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from opskit.jobs import JOBS
-from sandbox.kustomize import CRONJOBS, rendered
+from sandbox.kustomize import CRONJOBS, build_with, rendered
 from tests.cluster.conftest import Namespace, Opskit
 from tests.cluster.test_api_server import end_pod, pod_by_hand, pods, rights
 from tests.cluster.test_discovery import Registries
@@ -193,10 +193,26 @@ def test_uninstall_takes_what_install_made_and_nothing_else(
     plan = opskit("cluster", "uninstall")
     assert "nothing was changed" in plan.stdout
     assert len(namespace.items("cronjobs")) == len(JOBS)
+    started = opskit("cluster", "run", "restore", "--backup", "latest", "--no-follow", "--json")
+    running = json.loads(started.stdout)["job"]
+    eventually(lambda: namespace.get("job", running).get("status", {}).get("active"), "the restore has begun")
+    refused = opskit("cluster", "uninstall", "--apply")
+    assert (refused.returncode, f"the restore {running} runs" in refused.stderr) == (73, True)
+    assert len(namespace.items("cronjobs")) == len(JOBS)
+    namespace.kubectl("delete", "job", running, "--wait=false")
+    eventually(lambda: not any(each["metadata"]["name"] == running for each in namespace.items("jobs")), "it is gone")
     assert opskit("cluster", "uninstall", "--apply").returncode == 0
     left: Any = namespace.items("cronjobs,roles,rolebindings,prometheusrules")
     assert left == []
     assert {each["metadata"]["name"] for each in namespace.items("secrets")} == {"a-db", "opskit-storage"}
+
+
+def test_uninstall_refuses_what_an_overlay_has_brought(namespace: Namespace, opskit: Opskit) -> None:
+    namespace.apply([each for each in build_with("discovery") if each["kind"] in ("ServiceAccount", "CronJob")])
+    refused = opskit("cluster", "uninstall", "--apply")
+    assert refused.returncode == 73
+    assert "opskit has not installed ServiceAccount opskit-backup" in refused.stderr
+    assert len(namespace.items("cronjobs")) == len(JOBS)
 
 
 def test_next_run_is_told_in_the_time_zone_of_the_cronjob(
