@@ -89,9 +89,7 @@ def _require_no_restore(api: KubernetesApi, namespace: str) -> None:
         metadata = job["metadata"]
         restores = any(owner["name"] == "opskit-restore" for owner in metadata.get("ownerReferences", ()))
         if restores and job.get("status", {}).get("active"):
-            raise RefusedError(
-                f"the restore {metadata['name']} runs", hint="wait for its end, or delete that Job"
-            )
+            raise RefusedError(f"the restore {metadata['name']} runs", hint="wait for its end, or delete that Job")
 
 
 def absent_secrets(api: KubernetesApi, namespace: str, names: Sequence[str]) -> list[str]:

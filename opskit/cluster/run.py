@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from opskit.errors import NotFoundError, OpskitError, RefusedError, UnavailableError
+from opskit.errors import NotFoundError, OpskitError, RefusedError, UnavailableError, advise
 from opskit.kubernetes_api import KubernetesApi, Resource
 
 CONTAINER: Final = "opskit"
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
+# An API server that is replaced is away for a minute or two.
+PATIENCE_SECONDS: Final = 300.0
 
 
 def start(api: KubernetesApi, namespace: str, job: str, arguments: Sequence[str] = ()) -> Resource:
@@ -51,26 +53,35 @@ def start(api: KubernetesApi, namespace: str, job: str, arguments: Sequence[str]
     )
 
 
-def follow(api: KubernetesApi, job: Resource, write: Callable[[str], None], say: Callable[[str], None]) -> int:
+def follow(
+    api: KubernetesApi,
+    job: Resource,
+    write: Callable[[str], None],
+    say: Callable[[str], None],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> int:
     """Write the log of a Job's pods as it comes, until the Job ends; return the exit code of its last pod.
 
     Raises `RefusedError` if the Job was deleted, `UnavailableError` if it was ended without an exit code (its
-    deadline, a lost node).
+    deadline, a lost node), or if the API server cannot be reached for so long: the Job may go on then.
     """
     namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
     followed: set[str] = set()
-    code = None
+    code = lost = None
     while True:
         try:
-            found = api.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}")
-        except NotFoundError as error:
-            raise RefusedError(f"the Job {name} was deleted") from error
-        for pod in _pods(api, namespace, name):
-            if pod["metadata"]["name"] not in followed and _has_started(pod):
-                followed.add(pod["metadata"]["name"])
-                _write_log(api, pod, write, say)
-        codes = [each for pod in _pods(api, namespace, name) if (each := _exit_code(pod)) is not None]
-        code = codes[-1] if codes else code
+            found = _job(api, namespace, name)
+            _write_logs(api, _pods(api, namespace, name), followed, write, say)
+            codes = [each for pod in _pods(api, namespace, name) if (each := _exit_code(pod)) is not None]
+            code, lost = codes[-1] if codes else code, None
+        except UnavailableError as error:
+            lost = lost or time.monotonic()
+            if time.monotonic() - lost >= patience_seconds:
+                advise(error, f"the Job {name} may go on: look at it before you start another")
+                raise
+            say(f"{error}; the Job {name} goes on")
+            found = {}
         ended = {
             each["type"]: each for each in found.get("status", {}).get("conditions", ()) if each["status"] == "True"
         }
@@ -83,6 +94,13 @@ def follow(api: KubernetesApi, job: Resource, write: Callable[[str], None], say:
                 f"the Job {name} failed: {ended['Failed'].get('message', ended['Failed']['reason'])}"
             )
         time.sleep(_LOOK_SECONDS)
+
+
+def _job(api: KubernetesApi, namespace: str, name: str) -> Resource:
+    try:
+        return api.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}")
+    except NotFoundError as error:
+        raise RefusedError(f"the Job {name} was deleted") from error
 
 
 def _pods(api: KubernetesApi, namespace: str, job: str) -> list[Resource]:
@@ -105,11 +123,22 @@ def _exit_code(pod: Resource) -> int | None:
     return code
 
 
-def _write_log(api: KubernetesApi, pod: Resource, write: Callable[[str], None], say: Callable[[str], None]) -> None:
-    metadata = pod["metadata"]
-    try:
-        for line in api.log(metadata["namespace"], metadata["name"], CONTAINER):
-            write(line)
-    except OpskitError as error:
-        # The log is a convenience: what counts is how the Job ends.
-        say(f"the log of {metadata['name']} cannot be read: {error}")
+def _write_logs(
+    api: KubernetesApi,
+    pods: Sequence[Resource],
+    followed: set[str],
+    write: Callable[[str], None],
+    say: Callable[[str], None],
+) -> None:
+    """Write the log of each pod that has started and is not among those followed, which it then is."""
+    for pod in pods:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        if name in followed or not _has_started(pod):
+            continue
+        followed.add(name)
+        try:
+            for line in api.log(namespace, name, CONTAINER):
+                write(line)
+        except OpskitError as error:
+            # The log is a convenience: what counts is how the Job ends.
+            say(f"the log of {name} cannot be read: {error}")
