@@ -1,7 +1,7 @@
 """A backup from beginning to end: take the snapshot, write the chunks, write the manifest."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ from opskit.backup.manifest import Snapshot as SnapshotEntry
 from opskit.backup.rows import RowsJob, TableRead, describe
 from opskit.backup.throttle import Throttle
 from opskit.backup.writer import Writer
-from opskit.errors import BusyError, OpskitError
+from opskit.errors import BusyError, OpskitError, advise
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.encode import DIGEST_ALGORITHM
@@ -118,10 +118,21 @@ def create_under(
             lookout.look()
             throttle.look()
 
-        with Watch(look, stop):
+        with Watch(look, stop), _told_what_is_left(writer):
             manifest = _write(writer, snapshot, programs, throttle, options, progress, stop)
     commit(storage, manifest, lease)
     return manifest
+
+
+@contextmanager
+def _told_what_is_left(writer: Writer) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if writer.files:
+            left = f"what is stored of backup {writer.backup_id} is no backup"
+            advise(error, f"{left}: `opskit backup prune --apply` deletes it after a day")
+        raise
 
 
 def _programs(connection: Connection, snapshot: Snapshot, options: Options) -> list[Program]:

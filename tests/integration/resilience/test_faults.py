@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from opskit.backup.catalog import folders
 from opskit.backup.create import Options, create_backup
 from opskit.errors import NoSpaceError, OpskitError, UnavailableError
 from opskit.storage import Storage, StoredObject
@@ -99,6 +100,9 @@ def test_failing_put_leaves_no_backup(
         create_backup(endpoint(mysql), tables, faulty, REGISTRY)
     assert caught.value.exit_code == error.exit_code
     assert not [key for key in manifests(storage) if key.startswith(REGISTRY)]
+    if which == "middle":
+        (left,) = folders(storage, REGISTRY)
+        assert f"what is stored of backup {left} is no backup: `opskit backup prune" in str(caught.value.hint)
 
 
 class LossyStorage(FaultyStorage):

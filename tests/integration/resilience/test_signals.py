@@ -75,7 +75,8 @@ def test_signal_ends_the_backup_and_its_uploads(
         process.send_signal(number)
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code
-    assert json.loads(output)["error"]["exit_code"] == code
+    error = json.loads(output)["error"]
+    assert (error["exit_code"], "is no backup: `opskit backup prune" in str(error["hint"])) == (code, True)
     assert manifests(storage) == []
     assert not [each for each in files_below(tmp_path / "backups") if ".opskit-uploads" in each.parts]
     assert not [each for each in storage.list() if ".big.0" in each.key]
