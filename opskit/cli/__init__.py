@@ -1,6 +1,7 @@
 """The command line: its modules parse, call one function, render. `main` alone exits."""
 
 import contextlib
+import errno
 import gc
 import itertools
 import json
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 from opskit import __version__
 from opskit.cli.text import printable
-from opskit.errors import OpskitError
+from opskit.errors import NoSpaceError, OpskitError
 from opskit.memory import give_back_what_is_freed
 from opskit.redaction import mask
 
@@ -91,6 +92,8 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         message, code = error.reason, error.exit_code
     elif isinstance(error, KeyboardInterrupt):
         message, code = "interrupted", INTERRUPTED
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:  # all other writers translate their own
+        message, code = f"standard output: {error.strerror}", NoSpaceError.exit_code
     elif isinstance(error, OpskitError) and error.exit_code != BUG:
         message, hint, code = error.message, error.hint, error.exit_code
     else:

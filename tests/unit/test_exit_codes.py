@@ -186,10 +186,11 @@ def test_closed_standard_streams_do_not_change_the_code(tmp_path: Path) -> None:
     assert run([sys.executable, "-c", closed], tmp_path).returncode == 2
 
 
-def test_full_device_is_74(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [("config", "check"), ("--version",), ("--help",), ("backup", "--help")])
+def test_full_device_is_74(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            opskit_command("config", "check"),
+            opskit_command(*arguments),
             cwd=tmp_path,
             env=environment(OPSKIT_STORAGE_URL="file:///backups"),
             stdout=full,
