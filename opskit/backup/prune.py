@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 
 from opskit.artifacts.outdated import outdated
 from opskit.backup import layout
@@ -12,7 +12,7 @@ from opskit.backup.holds import live_holds
 from opskit.backup.manifest import backup_key
 from opskit.backup.retention import Candidate, Policy, plan
 from opskit.backup.stages import gathered
-from opskit.errors import NotFoundError, ObjectExistsError, OpskitError, UnavailableError
+from opskit.errors import DeniedError, NotFoundError, ObjectExistsError, OpskitError, UnavailableError
 from opskit.redaction import mask
 from opskit.storage import Storage, StoredObject, UnfinishedUpload
 
@@ -70,9 +70,9 @@ def prune(
     Manifests are judged as `manifests` gives them out, where that is not `storage` itself: a storage that verifies
     signatures. What `kept_elsewhere` contains stays. A backup that cannot be judged is left as it is, and is among
     the failures; a store that fails while something is deleted ends the run, and that too is in the report. All ages
-    are by the store's clock.
+    are by the store's clock; a plan is by this machine's where the store cannot tell its own without being written.
     """
-    now = storage.now()
+    now = _now(storage, apply=apply)
     found = folders(storage, registry)
     judged = {backup_id: judge(manifests or storage, registry, backup_id, each) for backup_id, each in found.items()}
     candidates = [
@@ -100,6 +100,15 @@ def prune(
         report.failures.append(_failure(error))
         report.left += [each for each in decided.remove if each not in report.removed and each not in report.keep]
     return report
+
+
+def _now(storage: Storage, *, apply: bool) -> datetime:
+    try:
+        return storage.now()
+    except DeniedError:
+        if apply:
+            raise
+        return datetime.now(UTC)
 
 
 def not_pruned(storage: Storage, registry: str, error: OpskitError) -> PruneReport:

@@ -54,6 +54,15 @@ def test_backup_that_runs_beside_a_prune_is_left_alone(directory: Storage) -> No
     assert keys(directory) == {f"reg/{running}/db.t.00001.sql.zst"}
 
 
+def test_directory_that_may_not_be_written_is_planned_for_and_left_as_it_is(directory: Storage) -> None:
+    ids = write_days(directory, "reg", 3)
+    refusing = FaultyStorage(directory, fail={"now": {1, 2}}, error=DeniedError("read-only"))
+    assert run(refusing, Policy(keep_last=2), apply=False).removed == [ids[2]]
+    with pytest.raises(DeniedError):
+        run(refusing, Policy(keep_last=2))
+    assert keys(directory) == keys_of("reg", ids)
+
+
 def test_one_young_object_keeps_a_folder(tmp_path: Path, directory: Storage) -> None:
     running = backup_id(NOON)
     for number in (1, 2):
