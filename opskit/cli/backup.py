@@ -155,7 +155,7 @@ def _created(saved: Saved, storage_url: str) -> str:
 
 
 @backup.command()
-@click.argument("backup_reference", metavar="BACKUP", required=False)
+@click.argument("backup_reference", metavar="[BACKUP]", required=False)
 @click.option("--all", "every", is_flag=True, help="Check every backup of the registry.")
 @pass_invocation
 def check(invocation: Invocation, backup_reference: str | None, every: bool) -> None:

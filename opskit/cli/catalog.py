@@ -96,7 +96,7 @@ def _remarks(each: Backup, now: datetime) -> list[str]:
 
 
 @click.command(cls=Command)
-@click.argument("backup_reference", metavar="BACKUP", default="latest")
+@click.argument("backup_reference", metavar="[BACKUP]", default="latest")
 @pass_invocation
 def show(invocation: Invocation, backup_reference: str) -> None:
     """Show what a backup holds; BACKUP is an id, a prefix of one, or latest."""

@@ -28,7 +28,7 @@ _SHOWN_CHARACTERS = 60
 
 @click.command(cls=Command)
 @click.argument("before", metavar="BACKUP")
-@click.argument("after", metavar="BACKUP|live", default="latest")
+@click.argument("after", metavar="[BACKUP|live]", default="latest")
 @pass_invocation
 def diff(invocation: Invocation, before: str, after: str) -> None:
     """Show which models, versions and artifacts were added, removed or changed from one backup to another.

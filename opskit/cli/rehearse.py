@@ -23,7 +23,7 @@ from opskit.wiring import configured_storage, rehearsal_endpoint, restore_endpoi
 
 
 @click.command(cls=Command)
-@click.argument("backup_reference", metavar="BACKUP", default="latest")
+@click.argument("backup_reference", metavar="[BACKUP]", default="latest")
 @click.option("--sandbox", is_flag=True, help="Start a MySQL server for this run alone, and leave nothing behind.")
 @click.option(
     "--mysqld",

@@ -35,7 +35,7 @@ def keep_resource(storage: Storage, manifest: Manifest, discovery: "Discovery") 
 
 
 @click.command(cls=Command)
-@click.argument("backup_reference", metavar="BACKUP", default="latest")
+@click.argument("backup_reference", metavar="[BACKUP]", default="latest")
 @pass_invocation
 def resource(invocation: Invocation, backup_reference: str) -> None:
     """Show the ModelRegistry resource that a backup holds, as `kubectl apply -f -` takes it.
