@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any, TypeGuard
 
 from opskit.artifacts.report import LARGEST_SUMMARY, summary_key, summary_times
 from opskit.artifacts.verdict import GONE, UNKNOWN, VERDICTS
 from opskit.backup import layout
-from opskit.backup.catalog import VERDICT_MAXIMUM_BYTES
+from opskit.backup.catalog import VERDICT_MAXIMUM_BYTES, folders
+from opskit.backup.manifest import backup_key
 from opskit.backup.stages import gathered
 from opskit.errors import CorruptError, NotFoundError
 from opskit.storage import Storage
@@ -62,14 +64,21 @@ class ArtifactReport:
 
 
 def newest_rehearsals(storage: Storage, registry: str) -> Iterator[Rehearsal]:
-    """Yield the rehearsals of all backups, the newest first; each is read when it is wanted."""
-    found = []
-    for stored in storage.list(f"{registry}/"):
-        backup_id, _, name = stored.key.removeprefix(f"{registry}/").partition("/")
-        if layout.is_backup_id(backup_id) and name.startswith(layout.REHEARSALS):
-            finished = _stamp(name.removeprefix(layout.REHEARSALS))
-            found.append((finished or stored.modified, backup_id, stored.key))
+    """Yield the rehearsals of all backups, the newest first; each is read when it is wanted.
+
+    A folder without a manifest, or without one that a restore would believe, is no backup: whatever lies in it.
+    """
+    found = [
+        (_stamp(name.removeprefix(layout.REHEARSALS)) or stored.modified, backup_id, stored.key)
+        for backup_id, folder in folders(storage, registry).items()
+        if layout.MANIFEST in folder.objects
+        for name, stored in folder.objects.items()
+        if name.startswith(layout.REHEARSALS)
+    ]
+    is_believed = cache(partial(_is_believed, storage, registry))
     for finished, backup_id, key in sorted(found, reverse=True):
+        if not is_believed(backup_id):
+            continue
         document = _read(storage, key, VERDICT_MAXIMUM_BYTES)
         verdict = document.get("verdict")
         rows = document.get("rows")
@@ -98,6 +107,15 @@ def newest_artifact_reports(storage: Storage, registry: str) -> Iterator[Artifac
             yield ArtifactReport(finished, verdicts, changed, layout_failures, seconds=seconds)
         else:
             yield ArtifactReport(finished, readable=False)
+
+
+def _is_believed(storage: Storage, registry: str, backup_id: str) -> bool:
+    """Tell whether the storage gives out the manifest: one that keeps trusted keys wants a signature."""
+    try:
+        next(storage.get(backup_key(registry, backup_id, layout.MANIFEST)), None)
+    except (CorruptError, NotFoundError):
+        return False
+    return True
 
 
 def _read(storage: Storage, key: str, maximum: int) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from opskit.artifacts.report import Summary, put_summary, time_name
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
+from opskit.backup.signing import SignedStorage
 from opskit.errors import DeniedError
 from opskit.probe import artifacts, backup, rehearsal, storage
 from opskit.probe.evidence import newest_artifact_reports, newest_rehearsals
@@ -182,6 +184,22 @@ def test_verdict_that_fills_the_memory_is_not_read_to_its_end(root: Path, manife
     padded = json.dumps({"verdict": "passed", "padding": "x" * 64 * 2**20})
     (folder / "20261124T010203000000Z.json").write_text(padded)
     assert probed_rehearsal(open_storage(str(root))).state is State.UNKNOWN
+
+
+def test_rehearsal_beside_no_manifest_is_none(root: Path, store: Storage, manifest: Manifest) -> None:
+    rehearsed(store, manifest)
+    (root / NAME / manifest.id / "manifest.json").unlink()
+    assert list(newest_rehearsals(store, NAME)) == []
+
+
+def test_rehearsal_beside_a_manifest_that_nobody_trusted_signed_is_none(store: Storage, manifest: Manifest) -> None:
+    rehearsed(store, manifest)
+    key = Ed25519PrivateKey.generate()
+    signed = SignedStorage(store, key, (key.public_key(),))
+    assert probed_rehearsal(signed).detail == "no backup was ever rehearsed"
+    stored = f"{NAME}/{manifest.id}/manifest.json"
+    signed.put(stored, store.get(stored))
+    assert probed_rehearsal(signed).state is State.OK
 
 
 def test_missing_rehearsal_is_a_warning_while_the_backups_are_young(store: Storage) -> None:
