@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from opskit.artifacts.bucket import Stored
@@ -18,12 +17,11 @@ from opskit.artifacts.folder import Folder, fingerprint_of
 from opskit.artifacts.layout import judge_layout
 from opskit.artifacts.uri import FileLocation
 from opskit.artifacts.verdict import Finding
+from opskit.storage.file_times import modified
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _DEEPEST = 32
-_FIRST_SECOND = datetime(1, 1, 1, tzinfo=UTC).timestamp()
-_LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,5 @@ def _walk(folder: int, prefix: str, deepest: int) -> Iterator[Stored]:
 
 
 def _stored(key: str, status: os.stat_result) -> Stored:
-    # Whoever may write a file may give it any time, one beyond the calendar too.
-    seconds = max(_FIRST_SECOND, min(status.st_mtime, _LAST_SECOND))
-    modified = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-    return Stored(key, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", modified)
+    tag = f"{status.st_size}-{status.st_mtime_ns}"
+    return Stored(key, status.st_size, tag, modified(status).isoformat(timespec="seconds"))

@@ -167,5 +167,11 @@ def _read(storage: Storage, stored: StoredObject) -> Hold:
         return Hold(stored.key, "", "", stored.modified)
     except (OpskitError, ValueError):
         return Hold(stored.key, "", "", None)
-    until = None if document.seconds is None else stored.modified + timedelta(seconds=document.seconds)
-    return Hold(stored.key, document.purpose, document.reason, until)
+    return Hold(stored.key, document.purpose, document.reason, _end(stored.modified, document.seconds))
+
+
+def _end(begin: datetime, seconds: int | None) -> datetime | None:
+    try:
+        return None if seconds is None else begin + timedelta(seconds=seconds)
+    except OverflowError:  # the store has a time near the end of the calendar
+        return None

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from opskit.storage import StoredObject, UnfinishedUpload
 from opskit.storage.directory_errors import translated
 from opskit.storage.directory_folders import FOLDER_MODE, open_root, opened, remove_empty, sync
 from opskit.storage.directory_upload import new_upload
+from opskit.storage.file_times import modified
 from opskit.storage.keys import check_key, check_prefix, is_key
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class DirectoryStorage:
     def now(self) -> datetime:
         """Return the time that the file system gives a new file; a file server has a clock of its own."""
         with translated(f"cannot write to {self._root}"), self._opened() as root, new_upload(root) as upload:
-            return datetime.fromtimestamp(os.fstat(upload.file).st_mtime, UTC)
+            return modified(os.fstat(upload.file))
 
     @contextmanager
     def _opened(self, *, create: bool = False) -> Iterator[int]:
@@ -163,7 +164,7 @@ class DirectoryStorage:
 
 
 def _described(key: str, facts: os.stat_result) -> StoredObject:
-    return StoredObject(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+    return StoredObject(key, facts.st_size, modified(facts))
 
 
 def _walk(folder: int, path: str, prefix: str) -> Iterator[StoredObject]:

@@ -1,6 +1,7 @@
 """What a directory promises beyond the contract: modes, links, killed writers, a full disk."""
 
 import errno
+import math
 import os
 import resource
 import signal
@@ -12,10 +13,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from opskit.backup.holds import read_holds
 from opskit.errors import (
     ConfigurationError,
     DeniedError,
@@ -365,3 +369,26 @@ def test_errors_of_the_system_are_translated(number: int, expected: type[OpskitE
     with pytest.raises(expected, match="cannot write key: ") as caught, translated("cannot write key"):
         raise OSError(number, os.strerror(number))
     assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize("seconds", [-(10**12), 10**12])
+def test_file_of_a_time_beyond_the_calendar_is_listed_and_its_hold_is_in_force(seconds: int) -> None:
+    # A file system in memory keeps any time; others shorten it.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        storage = DirectoryStorage(Path(folder))
+        key = "reg/20261123T021500Z-3f9a1c/holds/1.json"
+        storage.put(key, [b'{"purpose": "person", "seconds": 3600}'])
+        os.utime(Path(folder) / key, (seconds, seconds))
+        (stored,) = storage.list()
+        assert storage.stat(key) == stored
+        assert stored.modified.astimezone(timezone(timedelta(hours=math.copysign(14, seconds)))).year in (1, 9999)
+        (hold,) = read_holds(storage, [stored])
+        assert hold.has_ended(storage.now()) == (seconds < 0)
+
+
+def test_hold_that_would_end_beyond_the_calendar_is_in_force(storage: DirectoryStorage) -> None:
+    key = "reg/20261123T021500Z-3f9a1c/holds/1.json"
+    storage.put(key, [b'{"purpose": "person", "seconds": 864000}'])
+    late = replace(storage.stat(key), modified=datetime(9999, 12, 31, tzinfo=UTC))
+    (hold,) = read_holds(storage, [late])
+    assert not hold.has_ended(storage.now())
