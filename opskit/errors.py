@@ -64,7 +64,7 @@ class CorruptError(OpskitError):
 
 
 class UntrustedError(CorruptError):
-    """A manifest that no trusted key has signed: nothing else is known to be wrong with it."""
+    """What no trusted key has signed: nothing else is known to be wrong with it."""
 
 
 class NotFoundError(OpskitError):

@@ -1,12 +1,12 @@
 """Names in a backup's folder: `<registry>/<backup id>/<name>`.
 
-    manifest.json                           with manifest.json.sig where manifests are signed
+    manifest.json                           with manifest.json.sig where backups are signed
     <database>-schema-create.sql.zst
     <database>.<table>-schema.sql.zst
     <database>.<table>.<00001…>.sql.zst
     <database>-schema-{post,views,triggers,events}.sql.zst
     rehearsals/*.json, holds/*.json         side files, never in the manifest
-    resource.json                           the same: the ModelRegistry resource, where one was discovered
+    resource.json                           the same: the ModelRegistry resource, where one was discovered, and .sig
 
 The manifest alone maps names to tables; this module says which names a table may have.
 """
@@ -24,15 +24,18 @@ MANIFEST = "manifest.json"
 MANIFEST_MAXIMUM_BYTES = 2 * 1024 * 1024
 # Files with CREATE TABLE and with programs are read whole; no registry comes near this.
 DEFINITIONS_MAXIMUM_BYTES = 16 * 1024 * 1024
-SIGNATURE = "manifest.json.sig"
+# Beside what it signs: the manifest and the resource.
+SIGNATURE_SUFFIX = ".sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 RESOURCE = "resource.json"
+# etcd takes objects of 1.5 MiB, as compact as JSON can be.
+RESOURCE_MAXIMUM_BYTES = 16 * 1024 * 1024
 # Clocks of servers may differ by this much; S3 itself refuses a request when they differ by 15 minutes.
 CLOCK_SKEW = timedelta(hours=1)
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 _FILE = re.compile(
-    r"manifest\.json(\.sig)?|resource\.json|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json"
+    r"(manifest|resource)\.json(\.sig)?|[A-Za-z0-9_%.-]+\.sql\.zst(\.age)?|(rehearsals|holds)/[A-Za-z0-9-]+\.json"
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_]")
 # S3 allows keys of 1,024 bytes, file systems names of 255: database and table share that with the suffix.

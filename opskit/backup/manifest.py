@@ -267,13 +267,18 @@ def load_manifest(content: bytes, expected_id: str) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        # What else an error can show are copies of the input.
-        shown = error.errors(include_input=False, include_url=False, include_context=False)[:3]
-        problems = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'manifest'}: {each['msg']}" for each in shown)
-        raise CorruptError(f"the manifest of {expected_id} is not valid: {problems:.1000}") from error
+        raise CorruptError(f"the manifest of {expected_id} is not valid: {described(error, 'manifest')}") from error
     if manifest.id != expected_id:
         raise CorruptError(f"the manifest in folder {expected_id} is that of {manifest.id}")
     return manifest
+
+
+def described(error: ValidationError, whole: str) -> str:
+    """Return the first problems with their places, in brief; `whole` names what has no place in it."""
+    # What else an error can show are copies of the input.
+    shown = error.errors(include_input=False, include_url=False, include_context=False)[:3]
+    problems = "; ".join(f"{'.'.join(map(str, each['loc'])) or whole}: {each['msg']}" for each in shown)
+    return f"{problems:.1000}"
 
 
 def _document(content: bytes, expected_id: str) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""Manifests signed with ed25519: digests lie beside the data, so whoever can write the bucket could forge both.
+"""Backups signed with ed25519: digests lie beside the data, so whoever can write the bucket could forge both.
 
-The signature covers the bytes of the manifest, which holds the digest of everything else. It lies beside it as
-`manifest.json.sig`, 64 bytes that `openssl pkeyutl -verify -rawin` understands, and is there before the manifest.
+Signed are the bytes of the manifest, which holds the digest of every file, and those of the resource, which names its
+backup. The signature lies beside as `manifest.json.sig` and `resource.json.sig`, 64 bytes that
+`openssl pkeyutl -verify -rawin` understands, and is there before what it signs.
 """
 
 import base64
@@ -20,15 +21,17 @@ from opskit.storage import Storage, StoredObject, UnfinishedUpload
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+# What is signed, and how large it may be.
+_SIGNED = {layout.MANIFEST: layout.MANIFEST_MAXIMUM_BYTES, layout.RESOURCE: layout.RESOURCE_MAXIMUM_BYTES}
 _RAW_BYTES = 32
 _SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class SignedStorage:
-    """A storage that signs each manifest it is given, and gives out only manifests that a trusted key has signed.
+    """A storage that signs manifests and resources, and gives out only those that a trusted key has signed.
 
-    Without a `key` manifests are stored as they are; without `trusted` keys any manifest is given out.
+    Without a `key` they are stored as they are; without `trusted` keys any is given out.
     """
 
     inner: Storage
@@ -41,19 +44,19 @@ class SignedStorage:
         return self.inner.url
 
     def put(self, key: str, body: Iterable[bytes], *, if_absent: bool = False) -> int:
-        """Store the body; a manifest's signature is stored first, so that no moment shows one without the other."""
-        if self.key is None or not _is_manifest(key):
+        """Store the body; a signature is stored first, so that no moment shows one without the other."""
+        if self.key is None or _name(key) not in _SIGNED:
             return self.inner.put(key, body, if_absent=if_absent)
         content = b"".join(body)
-        self.inner.put(_signature_of(key), [self.key.sign(content)])
+        self.inner.put(key + layout.SIGNATURE_SUFFIX, [self.key.sign(content)])
         return self.inner.put(key, [content], if_absent=if_absent)
 
     def get(self, key: str) -> Iterator[bytes]:
-        """Yield the object's bytes; `UntrustedError` for a manifest without the signature of a trusted key."""
-        if not self.trusted or not _is_manifest(key):
+        """Yield the object's bytes; `UntrustedError` for what should have the signature of a trusted key."""
+        if not self.trusted or _name(key) not in _SIGNED:
             yield from self.inner.get(key)
             return
-        content = gathered(self.inner.get(key), layout.MANIFEST_MAXIMUM_BYTES, key)
+        content = gathered(self.inner.get(key), _SIGNED[_name(key)], key)
         self._require_trusted(key, content)
         yield content
 
@@ -88,8 +91,9 @@ class SignedStorage:
     def _require_trusted(self, key: str, content: bytes) -> None:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only those pay who sign
 
+        beside = key + layout.SIGNATURE_SUFFIX
         try:
-            signature = gathered(self.inner.get(_signature_of(key)), _SIGNATURE_BYTES, _signature_of(key))
+            signature = gathered(self.inner.get(beside), _SIGNATURE_BYTES, beside)
         except NotFoundError:
             raise UntrustedError(f"{key} is not signed, and signing.trusted_keys is set", hint=_HINT) from None
         for each in self.trusted:
@@ -171,9 +175,5 @@ def _no_public_key(position: int) -> ConfigurationError:
     )
 
 
-def _is_manifest(key: str) -> bool:
-    return key.rpartition("/")[2] == layout.MANIFEST
-
-
-def _signature_of(key: str) -> str:
-    return key.removesuffix(layout.MANIFEST) + layout.SIGNATURE
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]

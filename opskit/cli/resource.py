@@ -1,17 +1,15 @@
 """`opskit backup resource`: what a lost namespace is rebuilt from."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 import yaml
 
-from opskit.backup import layout
 from opskit.backup.catalog import find
-from opskit.backup.manifest import Manifest, backup_key
+from opskit.backup.manifest import Manifest
+from opskit.backup.resource import keep, read_kept
 from opskit.cli.invocation import Invocation, pass_invocation
 from opskit.cli.options import Command
-from opskit.errors import NotFoundError
 from opskit.storage import Storage
 from opskit.wiring import configured_storage
 
@@ -23,15 +21,8 @@ def keep_resource(storage: Storage, manifest: Manifest, discovery: "Discovery") 
     """Store a discovered registry's resource beside its backup, with the names of what it refers to, never values."""
     for found in discovery.found:
         if found.registry.name == manifest.registry:
-            document = {
-                "format": 1,
-                "resource": found.resource,
-                "secrets": found.secrets,
-                "config_maps": found.config_maps,
-                "role_bindings": found.role_bindings,
-            }
-            key = backup_key(manifest.registry, manifest.id, layout.RESOURCE)
-            storage.put(key, [json.dumps(document, indent=2).encode()], if_absent=True)
+            parts = ("resource", "secrets", "config_maps", "role_bindings")
+            keep(storage, manifest, {part: getattr(found, part) for part in parts})
 
 
 @click.command(cls=Command)
@@ -47,16 +38,11 @@ def resource(invocation: Invocation, backup_reference: str) -> None:
     name = invocation.registry_names[-1] if invocation.registry_names else invocation.registry.name
     storage = configured_storage(invocation.configured)
     manifest = find(storage, name, backup_reference)
-    try:
-        text = b"".join(storage.get(backup_key(name, manifest.id, layout.RESOURCE)))
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"backup {manifest.id} holds no resource", hint="it holds one where `discover:` found the registry"
-        ) from error
-    document = json.loads(text)
+    kept = read_kept(storage, manifest)
     needed = [
-        f"# needs {kind} {each}"
-        for kind, key in (("Secret", "secrets"), ("ConfigMap", "config_maps"), ("RoleBinding", "role_bindings"))
-        for each in document[key]
+        *(f"# needs Secret {each}" for each in kept.secrets),
+        *(f"# needs ConfigMap {each}" for each in kept.config_maps),
+        *(f"# needs RoleBinding {each}" for each in kept.role_bindings),
     ]
+    document = kept.document()
     invocation.show(document, *needed, yaml.safe_dump(document["resource"], sort_keys=False).rstrip())

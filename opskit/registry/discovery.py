@@ -2,7 +2,7 @@
 
 Two custom resources have the kind ModelRegistry and the plural modelregistries: the one of the group
 `modelregistry.opendatahub.io` is a registry; the platform's singleton of `components.platform.opendatahub.io` only says
-where registries are, so the group is always named. Fields: the operator's api/v1beta1/modelregistry_types.go.
+where registries are, so the group is always named.
 """
 
 import base64
@@ -19,15 +19,13 @@ from pydantic import SecretStr, ValidationError
 from opskit.errors import ConfigurationError, DeniedError, NotFoundError, OpskitError
 from opskit.kubernetes_api import KubernetesApi, Resource
 from opskit.redaction import conceal
+from opskit.registry.custom_resource import GROUP, VERSIONS
 from opskit.settings import Registry, Settings
 from opskit.settings.kinds import OBJECT_NAME
 from opskit.settings.model import Discover
 
 logger = logging.getLogger(__name__)
 
-GROUP: Final = "modelregistry.opendatahub.io"
-# RHOAI up to 2.21 serves v1alpha1 only; the fields of the database are the same.
-VERSIONS: Final = ("v1beta1", "v1alpha1")
 _PROXY_TOKEN: Final = Path("/var/run/secrets/opskit/token")
 # What the cluster lets its pods trust: the API server's authority, and on OpenShift the default router's as well.
 _CLUSTER_AUTHORITIES: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")

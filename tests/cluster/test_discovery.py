@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from opskit.cluster.install import referred
 from opskit.errors import DeniedError
 from opskit.kubernetes_api import KubernetesApi, connect
-from opskit.registry.discovery import GROUP, Discovery, Found, discover, resources
+from opskit.registry.custom_resource import GROUP
+from opskit.registry.discovery import Discovery, Found, discover, resources
 from opskit.registry.platform import registries_namespace
 from opskit.settings.endpoints import Deployment
 from opskit.settings.model import Discover
@@ -339,7 +342,14 @@ def test_discovered_registry_is_backed_up_with_its_resource(
         "subjects": [{"kind": "Group", "name": "a-users", "apiGroup": "rbac.authorization.k8s.io"}],
     }
     registries.namespace.kubectl("create", "-f-", stdin=yaml.safe_dump(binding))
-    config = {"storage": {"url": f"file://{tmp_path}/backups"}, "discover": {"namespace": registries.namespace.name}}
+    key = Ed25519PrivateKey.generate()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    trusted = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    config = {
+        "storage": {"url": f"file://{tmp_path}/backups"},
+        "discover": {"namespace": registries.namespace.name},
+        "signing": {"key_file": str(tmp_path / "key.pem"), "trusted_keys": [trusted]},
+    }
     (tmp_path / "opskit.yaml").write_text(yaml.safe_dump(config))
 
     done = run(as_backup, "backup", "create", "--config", "opskit.yaml", cwd=tmp_path)
@@ -361,10 +371,13 @@ def test_discovered_registry_is_backed_up_with_its_resource(
     assert reported.returncode == 77
     assert "secrets/private may not be read" in (tmp_path / "page.html").read_text()
 
-    # A lost namespace: nothing is discovered any more, the backup still tells.
+    # A lost namespace: nothing is discovered any more, the backup still tells, and only what was signed.
     shown = run(as_backup, "backup", "resource", "--registry", "a", "--config", "opskit.yaml", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "# needs Secret model-registry-db" in shown.stdout
+    (manifest.parent / "resource.json.sig").unlink()
+    unsigned = run(as_backup, "backup", "resource", "--registry", "a", "--config", "opskit.yaml", cwd=tmp_path)
+    assert (unsigned.returncode, unsigned.stdout) == (65, "")
     registries.namespace.kubectl("delete", f"modelregistries.{GROUP}", "a")
     registries.namespace.kubectl("create", "-f-", stdin=shown.stdout)
     assert run(as_backup, "backup", "check", "--config", "opskit.yaml", cwd=tmp_path).returncode == 77

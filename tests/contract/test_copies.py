@@ -48,6 +48,7 @@ def test_everything_but_holds_is_copied_to_any_kind_of_storage(first: Storage, s
     write_rehearsal(first, "reg", ids[1], "passed")
     first.put(f"reg/{ids[0]}/manifest.json.sig", [b"x" * 64])
     first.put(f"reg/{ids[1]}/{layout.RESOURCE}", [b'{"format": 1}'])
+    first.put(f"reg/{ids[1]}/{layout.RESOURCE}.sig", [b"x" * 64])
     place(first, "reg", ids[1])
     first.put(f"reg/{ids[0]}/NOTES.txt", [b"not opskit's"])
     first.put("reg/artifacts/20261120T000000Z.json", [b"{}"])

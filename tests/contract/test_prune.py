@@ -66,8 +66,9 @@ def test_side_files_go_with_their_backup(storage: Storage) -> None:
     ids = write_days(storage, "reg", 3)
     write_rehearsal(storage, "reg", ids[2], "failed")
     place(storage, "reg", ids[2], lifetime=timedelta(hours=1))
-    storage.put(f"reg/{ids[2]}/{layout.SIGNATURE}", [b"x" * 64])
     storage.put(f"reg/{ids[2]}/{layout.RESOURCE}", [b'{"format": 1}'])
+    for signed in (layout.MANIFEST, layout.RESOURCE):
+        storage.put(f"reg/{ids[2]}/{signed}{layout.SIGNATURE_SUFFIX}", [b"x" * 64])
     run(FaultyStorage(storage, later=timedelta(hours=2)))
     assert keys(storage) == keys_of("reg", ids[:2])
 
