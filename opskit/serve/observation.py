@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from opskit.backup.catalog import Backup, list_backups
+from opskit.backup.layout import is_from_the_future
 from opskit.checks import planned_checks
 from opskit.errors import OpskitError
 from opskit.jobs import job
@@ -36,6 +37,8 @@ LOOKS: Final[Mapping[str, tuple[str, ...]]] = {
     name: tuple(job(name).arguments[-1].split(",")) for name in ("probe", "freshness")
 }
 
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+
 Trace = TypeVar("Trace", Rehearsal, ArtifactReport)
 
 
@@ -44,7 +47,7 @@ class RegistryObservation:
     """One registry: its layers, and the newest first of what storage holds of it.
 
     `problem` says why storage could not be read, which is another thing than that it holds nothing. `well` says when
-    this process last found the layers of a job as they should be.
+    this process last found the layers of a job as they should be, `moment` when it looked.
     """
 
     name: str
@@ -54,6 +57,7 @@ class RegistryObservation:
     artifact_reports: tuple[ArtifactReport, ...] = ()
     problem: str | None = None
     well: Mapping[str, datetime] = field(default_factory=dict)
+    moment: datetime = _END_OF_TIME
 
     @property
     def state(self) -> State:
@@ -67,8 +71,12 @@ class RegistryObservation:
 
     @property
     def complete_backups(self) -> tuple[Backup, ...]:
-        """The backups that can be restored, the newest first."""
-        return tuple(backup for backup in self.backups if backup.state == "complete")
+        """The backups that can be restored, the newest first; one from the future takes no other's place."""
+        return tuple(
+            backup
+            for backup in self.backups
+            if backup.state == "complete" and not is_from_the_future(backup.id, self.moment)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,9 @@ def observe(
     for name in (*(registry.name for registry in registries), *(unreadable or ())):
         checks = tuple(each for each in results if each.registry == name)
         before = known[name].well if name in known else {}
-        looked.append(RegistryObservation(name, checks, well={**before, **dict.fromkeys(_well(checks), moment)}))
+        looked.append(
+            RegistryObservation(name, checks, moment=moment, well={**before, **dict.fromkeys(_well(checks), moment)})
+        )
     return Observation(
         moment=moment,
         storage_url=settings.storage.url,
