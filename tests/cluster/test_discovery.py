@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from opskit.cluster.install import referred
-from opskit.errors import DeniedError
+from opskit.errors import DeniedError, NotFoundError
 from opskit.kubernetes_api import KubernetesApi, connect
 from opskit.registry.custom_resource import GROUP
 from opskit.registry.discovery import Discovery, Found, discover, resources
@@ -29,6 +29,7 @@ from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.cluster.conftest import Namespace
 from tests.unit.command_line import environment, opskit_command
+from tests.waiting import eventually
 
 PASSWORD = "correct-horse/battery@staple"
 
@@ -264,9 +265,18 @@ def test_cluster_that_serves_v1alpha1_only_is_read_all_the_same(
     registries.add("a", mysql=mysql())
     crd = f"modelregistries.{GROUP}"
 
+    def beta_is_served() -> bool:
+        try:
+            api.list(f"/apis/{GROUP}/v1beta1/namespaces/{registries.namespace.name}/modelregistries")
+        except NotFoundError:
+            return False
+        return True
+
     def serve(*, beta: bool) -> None:
         change = [{"op": "replace", "path": "/spec/versions/0/served", "value": beta}]
         cluster.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(change))
+        # The API server takes the change to heart a moment later.
+        eventually(lambda: beta_is_served() == beta, f"v1beta1 is served: {beta}")
 
     serve(beta=False)
     try:
