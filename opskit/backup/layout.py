@@ -29,8 +29,8 @@ SIGNATURE_SUFFIX = ".sig"
 REHEARSALS = "rehearsals/"
 HOLDS = "holds/"
 RESOURCE = "resource.json"
-# etcd takes objects of 1.5 MiB, as compact as JSON can be.
-RESOURCE_MAXIMUM_BYTES = 16 * 1024 * 1024
+# A ModelRegistry has a few KiB, and etcd takes objects of 1.5 MiB; hostile JSON takes memory as in a manifest.
+RESOURCE_MAXIMUM_BYTES = 2 * 1024 * 1024
 # Clocks of servers may differ by this much; S3 itself refuses a request when they differ by 15 minutes.
 CLOCK_SKEW = timedelta(hours=1)
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)

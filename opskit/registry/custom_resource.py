@@ -6,7 +6,7 @@ Fields: the operator's api/v1beta1/modelregistry_types.go.
 import json
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
 from opskit.settings.kinds import ObjectName
 
@@ -35,8 +35,8 @@ class Metadata(_Part):
 
     name: ObjectName
     namespace: ObjectName | None = None
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: Annotated[dict[str, str], FailFast()] = {}
+    annotations: Annotated[dict[str, str], FailFast()] = {}
 
 
 class ModelRegistry(_Part):

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
 
 from opskit.backup import layout
 from opskit.backup.manifest import backup_key
-from opskit.backup.resource import keep, read_kept
+from opskit.backup.resource import KeptResource, keep, read_kept
 from opskit.backup.signing import SignedStorage
 from opskit.errors import ConfigurationError, CorruptError, NotFoundError, UntrustedError
 from opskit.storage.directory import DirectoryStorage
@@ -99,6 +100,17 @@ def test_what_is_no_resource_of_this_backup_is_corrupt(content: bytes, storage: 
     storage.put(PLACE, [content])
     with pytest.raises(CorruptError):
         read_kept(storage, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "place", [("secrets",), ("config_maps",), ("role_bindings",), ("resource", "metadata", "labels")], ids=".".join
+)
+def test_what_is_wrong_often_is_one_error(place: tuple[str, ...]) -> None:
+    """An error takes a kilobyte, and three bytes can be one."""
+    wrong = {"a": [], "b": []} if place[-1] == "labels" else [[], []]
+    with pytest.raises(ValidationError) as caught:
+        KeptResource.model_validate_json(changed(*place, to=wrong))
+    assert caught.value.error_count() == 1
 
 
 def test_what_is_kept_comes_back_and_unknown_fields_do_not(storage: DirectoryStorage) -> None:
