@@ -9,6 +9,8 @@ from opskit.errors import NotFoundError, OpskitError, RefusedError, UnavailableE
 from opskit.kubernetes_api import KubernetesApi, Resource
 
 CONTAINER: Final = "opskit"
+# What is for the schedule alone: whoever starts a backup wants one of now, to move or to upgrade the registry.
+_OF_THE_SCHEDULE: Final = ("--skip-recent",)
 _LOOK_SECONDS = 1.0
 # An API server that is replaced is away for a minute or two.
 PATIENCE_SECONDS: Final = 300.0
@@ -17,7 +19,8 @@ PATIENCE_SECONDS: Final = 300.0
 def start(api: KubernetesApi, namespace: str, job: str, arguments: Sequence[str] = ()) -> Resource:
     """Make a Job from the CronJob of a job, with more arguments, and return it.
 
-    The CronJob owns it, so that its success counts as one of the schedule's.
+    The CronJob owns it, so that its success counts as one of the schedule's. A backup is made
+    however young the newest is.
     """
     try:
         cronjob = api.get(f"/apis/batch/v1/namespaces/{namespace}/cronjobs/opskit-{job}")
@@ -27,7 +30,7 @@ def start(api: KubernetesApi, namespace: str, job: str, arguments: Sequence[str]
         ) from error
     template = cronjob["spec"]["jobTemplate"]
     [container] = [each for each in template["spec"]["template"]["spec"]["containers"] if each["name"] == CONTAINER]
-    container["args"] = [*container["args"], *arguments]
+    container["args"] = [*(each for each in container["args"] if each not in _OF_THE_SCHEDULE), *arguments]
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

@@ -152,6 +152,14 @@ def test_run_exits_with_the_code_of_the_job_and_counts_for_its_schedule(
         assert not succeeded()
 
 
+def test_backup_by_hand_is_made_however_young_the_newest_is(namespace: Namespace, opskit: Opskit) -> None:
+    assert opskit(*INSTALL, "--apply").returncode == 0
+    done = opskit("cluster", "run", "backup", "--no-follow", "--json")
+    assert done.returncode == 0, done.stderr
+    [container] = namespace.get("job", json.loads(done.stdout)["job"])["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["backup", "create", "--lease-wait", "10m", "--deadline", "419m"]
+
+
 def test_restore_gets_its_backup_and_its_options(namespace: Namespace, registry: Registries, opskit: Opskit) -> None:
     del registry
     assert opskit(*INSTALL, "--apply").returncode == 0
