@@ -19,6 +19,7 @@ from sandbox.registry import Shape, generate
 from sandbox.server import Server
 from tests.cluster.conftest import Namespace
 from tests.cluster.test_discovery import Registries
+from tests.conftest import like
 from tests.repository.test_runbooks import RUNBOOKS
 from tests.unit.command_line import PROJECT, environment
 
@@ -218,7 +219,7 @@ def test_users_of_least_privilege_can_do_their_jobs(
     tmp_path: Path,
 ) -> None:
     users, live = blocks("least-privilege", "sql")
-    statements = (users + (live if swap else "")).replace("modelregistry", database.replace("_", r"\_"))
+    statements = (users + (live if swap else "")).replace("modelregistry", like(database))
     names = {"opskit_backup": f"b_{database}", "opskit_restore": f"r_{database}"}
     for name, own in names.items():
         statements = statements.replace(name, own)

@@ -24,6 +24,7 @@ from opskit.storage.directory import DirectoryStorage
 from opskit.workers import Stop
 from sandbox.archive import unpacked
 from sandbox.server import Server
+from tests.integration.restore.databases import beside
 from tests.unit.command_line import environment, opskit_command, run
 
 NIGHTLY = pyrage.x25519.Identity.generate()
@@ -89,7 +90,7 @@ def test_restore_without_an_identity_changes_nothing_and_tells_who_could(
 ) -> None:
     with pytest.raises(ConfigurationError, match=str(NIGHTLY.to_public())):
         restore(source, storage, backup)
-    assert databases_beside(mysql, database) == []
+    assert beside(mysql, database) == []
 
 
 def test_restore_with_a_strange_identity_changes_nothing_and_tells_who_could(
@@ -104,7 +105,7 @@ def test_restore_with_a_strange_identity_changes_nothing_and_tells_who_could(
     with pytest.raises(DeniedError) as caught:
         restore(source, storage, backup, RestoreOptions(identities=strange))
     assert str(SAFE.to_public()) in str(caught.value.hint)
-    assert databases_beside(mysql, database) == []
+    assert beside(mysql, database) == []
 
 
 @pytest.fixture
@@ -148,11 +149,6 @@ def test_commands_end_with_the_code_of_who_must_act(
         assert ended.returncode == code, command
         assert said in ended.stderr
         assert str(SAFE.to_public()) in ended.stderr
-
-
-def databases_beside(mysql: Server, database: str) -> list[str]:
-    pattern = f"{database}_opskit_%".replace("_", r"\_")
-    return [str(name) for (name,) in mysql.execute(f"SHOW DATABASES LIKE '{pattern}'")]
 
 
 def test_check_without_an_identity_proves_digests_and_says_that_it_did_not_look_inside(

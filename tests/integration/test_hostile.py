@@ -1,11 +1,9 @@
 """Backups that somebody changed who can write the bucket: digests and manifest fit, and still nothing is executed."""
 
-import hashlib
-import json
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zstandard
@@ -23,6 +21,7 @@ from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.conftest import fresh_database
 from tests.endpoints import endpoint
+from tests.forger import Forger
 from tests.unit.command_line import environment, opskit_command, run
 
 REGISTRY = "r"
@@ -48,49 +47,6 @@ def changes(server: Server) -> dict[str, int]:
     return {name: int(count) for name, count in rows if name.removeprefix("Com_").startswith(CHANGING)}
 
 
-class Forger:
-    """Changes a copy of an honest backup, and makes digests and manifest fit."""
-
-    def __init__(self, folder: Path, backup_id: str, database: str) -> None:
-        self.storage = DirectoryStorage(folder)
-        self.folder = folder / REGISTRY / backup_id
-        self.database = database
-        self.backup_id = backup_id
-
-    def path(self, name: str) -> Path:
-        return self.folder / f"{self.database}{name}.sql.zst"
-
-    def text(self, name: str) -> bytes:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(self.path(name).read_bytes())
-
-    def write(self, name: str, content: bytes) -> None:
-        self.put(name, zstandard.ZstdCompressor().compress(content))
-
-    def put(self, name: str, stored: bytes) -> None:
-        path = self.path(name)
-        path.write_bytes(stored)
-
-        def fit(manifest: dict[str, Any]) -> None:
-            entry = next(file for file in manifest["files"] if file["name"] == path.name)
-            entry.update(bytes=len(stored), sha256=hashlib.sha256(stored).hexdigest())
-
-        self.manifest(fit)
-
-    def replace(self, name: str, old: bytes, new: bytes) -> None:
-        text = self.text(name)
-        assert old in text
-        self.write(name, text.replace(old, new, 1))
-
-    def manifest(self, change: Callable[[dict[str, Any]], object]) -> None:
-        path = self.folder / "manifest.json"
-        document = json.loads(path.read_text())
-        change(document)
-        path.write_text(json.dumps(document))
-
-    def table(self, change: Callable[[dict[str, Any]], object]) -> None:
-        self.manifest(lambda manifest: change(next(each for each in manifest["tables"] if each["name"] == "t")))
-
-
 @pytest.fixture(scope="module")
 def source(mysql: Server) -> Iterator[str]:
     with fresh_database(mysql) as database:
@@ -114,15 +70,11 @@ def honest(mysql: Server, source: str, tmp_path_factory: pytest.TempPathFactory)
     """An honest backup, never changed itself."""
     folder = tmp_path_factory.mktemp("honest")
     manifest = create_backup(endpoint(mysql), source, DirectoryStorage(folder), REGISTRY)
-    return Forger(folder, manifest.id, source)
+    return Forger(folder / REGISTRY / manifest.id)
 
 
 def copied(honest: Forger, folder: Path) -> Forger:
-    forger = Forger(folder, honest.backup_id, honest.database)
-    forger.folder.mkdir(parents=True)
-    for path in honest.folder.iterdir():
-        (forger.folder / path.name).write_bytes(path.read_bytes())
-    return forger
+    return Forger(Path(shutil.copytree(honest.folder, folder / REGISTRY / honest.backup_id)))
 
 
 @pytest.fixture
@@ -136,7 +88,7 @@ def drop(forger: Forger) -> bytes:
 
 def federated(forger: Forger) -> None:
     forger.replace(".t-schema", b"ENGINE=InnoDB", b"ENGINE=FEDERATED")
-    forger.table(lambda table: table.update(engine="FEDERATED"))
+    forger.table("t", lambda table: table.update(engine="FEDERATED"))
 
 
 EVENT_STATE = b" ON COMPLETION NOT PRESERVE DISABLE"
@@ -182,8 +134,8 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
         {**manifest["tables"][0], "name": "x"}
     )),
     "a file twice": lambda it: it.manifest(lambda manifest: manifest["files"].append(manifest["files"][0])),
-    "a query for a column": lambda it: it.table(lambda table: table.update(select=["`id`", "(SELECT w FROM u)"])),
-    "a range that is SQL": lambda it: it.table(lambda table: table["chunks"][0].update(first="1 OR SLEEP(9)")),
+    "a query for a column": lambda it: it.table("t", lambda table: table.update(select=["`id`", "(SELECT w FROM u)"])),
+    "a range that is SQL": lambda it: it.table("t", lambda table: table["chunks"][0].update(first="1 OR SLEEP(9)")),
     "a collation that is SQL": lambda it: it.manifest(lambda manifest: manifest["database"].update(
         collation="utf8mb4_bin; " + drop(it).decode()
     )),

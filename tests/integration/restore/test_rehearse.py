@@ -1,6 +1,5 @@
 """A rehearsal restores for real, finds what a backup is guilty of, and leaves nothing but its verdict."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -8,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 
-from opskit.backup.catalog import list_backups, read_manifest
+from opskit.backup.catalog import list_backups
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest, backup_key
 from opskit.errors import CorruptError, DeniedError, RefusedError, UnavailableError
@@ -24,53 +22,14 @@ from opskit.restore.run import Options, restore
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import OwnServer, Server
 from tests.endpoints import endpoint
+from tests.forger import Forger
 from tests.integration.restore.conftest import REGISTRY
 from tests.integration.restore.databases import beside, content
 
 
-class Damage:
-    """A backup as somebody who can write the bucket may leave it: changed, and the digests fixed up."""
-
-    def __init__(self, storage: DirectoryStorage, manifest: Manifest, folder: Path) -> None:
-        self.storage = storage
-        self.manifest = manifest
-        self.root = folder / "backups"
-        self.folder = self.root / manifest.registry / manifest.id
-        self.document: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text())
-
-    def table(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = next(each for each in self.document["tables"] if each["name"] == name)
-        return found
-
-    def chunk(self, table: str) -> str:
-        name: str = self.table(table)["chunks"][0]["name"]
-        return name
-
-    def read(self, name: str) -> bytes:
-        return zstandard.ZstdDecompressor().decompressobj().decompress((self.folder / name).read_bytes())
-
-    def write(self, name: str, content: bytes) -> None:
-        stored = zstandard.ZstdCompressor().compress(content)
-        (self.folder / name).write_bytes(stored)
-        entry = next(each for each in self.document["files"] if each["name"] == name)
-        entry |= {"bytes": len(stored), "sha256": hashlib.sha256(stored).hexdigest()}
-
-    def forget(self, table: str) -> None:
-        entry = self.table(table)
-        names = {entry["schema_file"], *(chunk["name"] for chunk in entry["chunks"])}
-        self.document["tables"].remove(entry)
-        self.document["files"] = [each for each in self.document["files"] if each["name"] not in names]
-        for name in names:
-            (self.folder / name).unlink()
-
-    def done(self) -> Manifest:
-        (self.folder / "manifest.json").write_text(json.dumps(self.document))
-        return read_manifest(self.storage, self.manifest.registry, self.manifest.id)
-
-
 @pytest.fixture
-def damage(storage: DirectoryStorage, manifest: Manifest, tmp_path: Path) -> Damage:
-    return Damage(storage, manifest, tmp_path)
+def forger(manifest: Manifest, tmp_path: Path) -> Forger:
+    return Forger(tmp_path / "backups" / REGISTRY / manifest.id)
 
 
 @pytest.fixture
@@ -107,11 +66,11 @@ def test_verdict_that_cannot_be_kept_is_told(
     source: Endpoint,
     database: str,
     storage: DirectoryStorage,
-    damage: Damage,
+    forger: Forger,
 ) -> None:
     if not sound:
-        change_a_row(damage)
-    manifest = damage.done()
+        change_a_row(forger)
+    manifest = forger.forged()
 
     class Full(DirectoryStorage):
         def put(self, key: str, body: Iterable[bytes], *, if_absent: bool = False) -> int:
@@ -121,51 +80,44 @@ def test_verdict_that_cannot_be_kept_is_told(
 
     expected, went = (DeniedError, "passed") if sound else (CorruptError, "failed: what came back is not what")
     with pytest.raises(expected, match=f"the rehearsal of {manifest.id} {went}") as caught:
-        rehearse_backup(source, Full(damage.root), manifest, Options(workers=2), beside=database)
+        rehearse_backup(source, Full(forger.folder.parents[1]), manifest, Options(workers=2), beside=database)
     assert caught.value.message.endswith("; only its verdict could not be kept: nothing more")
     assert caught.value.hint == "the volume is mounted read-only"
     assert (beside(mysql, database), verdicts(storage, manifest)) == ([], [])
 
 
-def swap_chunks(damage: Damage) -> None:
-    one, other = damage.chunk("Attribution"), damage.chunk("ParentContext")
-    contents = damage.read(one), damage.read(other)
-    damage.write(one, contents[1])
-    damage.write(other, contents[0])
+def swap_chunks(forger: Forger) -> None:
+    one, other = forger.text(".Attribution.00001"), forger.text(".ParentContext.00001")
+    forger.write(".Attribution.00001", other)
+    forger.write(".ParentContext.00001", one)
 
 
-def swap_chunks_and_name_the_other_table(damage: Damage) -> None:
-    one, other = damage.chunk("ContextProperty"), damage.chunk("ArtifactProperty")
-    contents = damage.read(one), damage.read(other)
-    damage.write(one, contents[1].replace(b"INTO `ArtifactProperty`", b"INTO `ContextProperty`"))
-    damage.write(other, contents[0].replace(b"INTO `ContextProperty`", b"INTO `ArtifactProperty`"))
+def swap_chunks_and_name_the_other_table(forger: Forger) -> None:
+    one, other = forger.text(".ContextProperty.00001"), forger.text(".ArtifactProperty.00001")
+    forger.write(".ContextProperty.00001", other.replace(b"INTO `ArtifactProperty`", b"INTO `ContextProperty`"))
+    forger.write(".ArtifactProperty.00001", one.replace(b"INTO `ContextProperty`", b"INTO `ArtifactProperty`"))
 
 
-def change_a_row(damage: Damage) -> None:
-    name = damage.chunk("Artifact")
-    content = damage.read(name)
-    assert b"s3://models" in content
-    damage.write(name, content.replace(b"s3://models", b"s3://mOdels", 1))
+def change_a_row(forger: Forger) -> None:
+    forger.replace(".Artifact.00001", b"s3://models", b"s3://mOdels")
 
 
-def repeat_a_row(damage: Damage) -> None:
-    name = damage.chunk("MLMDEnv")
-    content = damage.read(name)
-    damage.write(name, content + content[content.index(b"INSERT INTO") :])
+def repeat_a_row(forger: Forger) -> None:
+    content = forger.text(".MLMDEnv.00001")
+    forger.write(".MLMDEnv.00001", content + content[content.index(b"INSERT INTO") :])
 
 
-def drop_the_rows(damage: Damage) -> None:
-    name = damage.chunk("Type")
-    content = damage.read(name)
-    damage.write(name, content[: content.index(b"INSERT INTO")])
+def drop_the_rows(forger: Forger) -> None:
+    content = forger.text(".Type.00001")
+    forger.write(".Type.00001", content[: content.index(b"INSERT INTO")])
 
 
-def lose_a_table(damage: Damage) -> None:
-    damage.forget("EventPath")
+def lose_a_table(forger: Forger) -> None:
+    forger.forget("EventPath")
 
 
-def lose_an_object(damage: Damage) -> None:
-    (damage.folder / damage.chunk("Artifact")).unlink()
+def lose_an_object(forger: Forger) -> None:
+    forger.path(".Artifact.00001").unlink()
 
 
 @pytest.mark.parametrize(
@@ -181,17 +133,17 @@ def lose_an_object(damage: Damage) -> None:
     ],
 )
 def test_damage_is_found_although_its_digests_were_fixed_up(
-    how: Callable[[Damage], None],
+    how: Callable[[Forger], None],
     said: str,
-    damage: Damage,
+    forger: Forger,
     mysql: Server,
     database: str,
     storage: DirectoryStorage,
     rehearse: Rehearse,
 ) -> None:
     live = content(mysql, database)
-    how(damage)
-    damaged = damage.done()
+    how(forger)
+    damaged = forger.forged()
     done = rehearse(damaged)
     assert done.verdict == "failed"
     assert len(done.problems) == 1
@@ -309,24 +261,24 @@ def test_backup_above_the_limit_is_refused_before_anything_is_done(
 
 
 def test_backup_that_says_it_is_small_does_not_fill_the_live_server(
-    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest, damage: Damage
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest, forger: Forger
 ) -> None:
-    for each in damage.document["tables"]:
-        each["data_bytes"] = 0
+    for each in manifest.tables:
+        forger.table(each.name, lambda table: table.update(data_bytes=0))
     claimed = 2 * sum(table.sql_bytes for table in manifest.tables)
     live = content(mysql, database)
     with pytest.raises(RefusedError, match=r"adds [0-9,]+ bytes to the live server"):
-        rehearse_backup(source, storage, damage.done(), beside=database, maximum_bytes=claimed)
+        rehearse_backup(source, storage, forger.forged(), beside=database, maximum_bytes=claimed)
     assert (content(mysql, database), beside(mysql, database)) == (live, [])
     assert verdicts(storage, manifest) == []
 
 
 def test_more_rows_than_the_manifest_allowed_for_are_found_before_anything_is_loaded(
-    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, damage: Damage
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, forger: Forger
 ) -> None:
-    damage.table("Artifact")["sql_bytes"] -= 1
+    forger.table("Artifact", lambda table: table.update(sql_bytes=table["sql_bytes"] - 1))
     with pytest.raises(CorruptError, match="rows of table 'Artifact' have"):
-        restore(source, storage, damage.done(), Options(beside=database), Interrupting("load"))
+        restore(source, storage, forger.forged(), Options(beside=database), Interrupting("load"))
     assert beside(mysql, database) == []
 
 

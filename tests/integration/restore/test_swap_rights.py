@@ -31,8 +31,7 @@ def test_staging_user_is_told_the_grant_that_a_rename_needs_and_succeeds_with_it
     manifest: Manifest,
     mysql_user: Callable[..., Account],
 ) -> None:
-    pattern = database.replace("_", r"\_")
-    account = mysql_user(rf"ALL ON `{pattern}\_opskit\_%`.*")
+    account = mysql_user(rf"ALL ON `{like(database)}\_opskit\_%`.*")
     staging = endpoint(mysql, account)
     saved = content(mysql, database)
     restore(staging, storage, manifest, Options(beside=database))
