@@ -3,7 +3,7 @@
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
@@ -16,10 +16,13 @@ from opskit.artifacts.addresses import ForbiddenAddressError, judged_pools
 from opskit.artifacts.breaker import Breaker
 from opskit.artifacts.origin import Origin, make_origin, origin_of
 from opskit.artifacts.uri import HttpLocation, parse
+from opskit.artifacts.watched import HttpPool, HttpsPool, all_within
 from opskit.errors import ConfigurationError, UnavailableError
 
 _TIMEOUT = Timeout(connect=10, read=30)
 _ATTEMPTS = 3
+# Three attempts at a server that says nothing end before: this is for one that sends a byte now and then.
+_WHOLE_SECONDS = 120.0
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
 # What a server that is busy or broken answers: nothing that is said of the document.
@@ -57,8 +60,11 @@ class _Known:
 class Hosts:
     """All configured hosts; each keeps its connections, its certificate authority and its credentials to itself."""
 
-    def __init__(self, hosts: Sequence[Host], *, attempts: int = _ATTEMPTS) -> None:
+    def __init__(
+        self, hosts: Sequence[Host], *, attempts: int = _ATTEMPTS, whole_seconds: float = _WHOLE_SECONDS
+    ) -> None:
         self._attempts = attempts
+        self._whole_seconds = whole_seconds
         self._known = [self._make(host) for host in hosts]
         self._counting = threading.Lock()
         self.requests = 0
@@ -77,7 +83,7 @@ class Hosts:
             headers={"User-Agent": f"opskit/{__version__}"},
         )
         private = () if origin.host.startswith("*.") else (origin.host.strip("[]"),)
-        pool.pool_classes_by_scheme = dict(judged_pools(private))
+        pool.pool_classes_by_scheme = dict(judged_pools(private, HttpPool, HttpsPool))
         return _Known(origin, host, pool, Breaker())
 
     def origin(self, host: str, port: int) -> Origin | None:
@@ -104,19 +110,29 @@ class Hosts:
     ) -> Iterator[BaseHTTPResponse]:
         """Send one request, follow its redirects, and hand over the answer; `login` sends each host its own header.
 
-        `NotConfiguredError` where the configuration has no such host, `UnavailableError` where there is no answer.
-        Headers that are given go to `origin` alone.
+        `NotConfiguredError` where the configuration has no such host, `UnavailableError` where there is no whole answer
+        in time. Headers that are given go to `origin` alone.
         """
+        try:
+            with (
+                all_within(self._whole_seconds),
+                closing(self._answer(method, origin, target, headers, login=login)) as answer,
+            ):
+                yield answer
+        except TimeoutError as error:
+            if known := self._find(origin):
+                known.breaker.count_late()
+            raise UnavailableError(f"{origin}: {error}") from error
+
+    def _answer(
+        self, method: str, origin: Origin, target: str, headers: Mapping[str, str], *, login: bool
+    ) -> BaseHTTPResponse:
         place, sent = origin, dict(headers)
         for _ in range(_REDIRECTS + 1):
             answer = self._send(method, place, target, {**sent, **(self.login(place) if login else {})})
             to = answer.headers.get("Location")
             if answer.status not in _MOVED or not to:
-                try:
-                    yield answer
-                finally:
-                    answer.close()
-                return
+                return answer
             answer.close()
             place, target = _next(place, target, to)
             if place != origin:

@@ -4,13 +4,13 @@ import contextlib
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from opskit import __version__
+from opskit.deadline import Deadline
 from opskit.errors import ConfigurationError, UnavailableError
 
 # A page of one model may carry a read-me and a logo of 16 MiB each.
@@ -105,25 +105,11 @@ def peer_certificate(web: Web) -> bytes:
 
 @contextlib.contextmanager
 def _dialled(web: Web) -> Iterator[socket.socket]:
-    """Connect, and hang up when the time is over: a timeout of the socket would begin anew with each byte."""
-    with socket.create_connection(web.address, web.timeout) as plain, plain.dup() as line:
+    """Connect, and hang up when the time is over."""
+    with socket.create_connection(web.address, web.timeout) as plain, Deadline(web.timeout) as deadline:
         plain.settimeout(None)
-        late = threading.Event()
-
-        def hang_up() -> None:
-            late.set()
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(web.timeout, hang_up)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield plain
-        finally:
-            timer.cancel()
-            if late.is_set():  # even where nothing was raised: what was read may be the half of it
-                raise TimeoutError(f"no whole answer within {web.timeout:g} s")
+        deadline.watch(plain)
+        yield plain
 
 
 def _encrypted(web: Web, plain: socket.socket) -> socket.socket:

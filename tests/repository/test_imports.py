@@ -24,7 +24,7 @@ LAYERS = (
     {"registry", "mysql", "storage"},
     {"kubernetes_api"},
     {"settings", "workers"},
-    {"amounts", "cron", "errors", "memory", "progress", "redaction", "__init__", "__version__"},
+    {"amounts", "cron", "deadline", "errors", "memory", "progress", "redaction", "__init__", "__version__"},
 )
 # Which part alone may import a library; None is the one module, wherever it is.
 OWNERS = {

@@ -10,9 +10,13 @@ import pytest
 
 from opskit.artifacts.files import Mount
 from opskit.artifacts.folder import LARGEST
-from opskit.artifacts.hosts import Host, Hosts
+from opskit.artifacts.hosts import Host, Hosts, body_of
+from opskit.artifacts.origin import origin_of
 from opskit.artifacts.search import Options, Places, find_all
 from opskit.artifacts.verdict import Finding
+from opskit.artifacts.watched import HttpPool, all_within
+from opskit.errors import UnavailableError
+from tests.dripping import HANDSHAKE, HEAD, WHOLE, dripping
 from tests.integration.artifacts.registered import registered
 from tests.wire import Answer, Request, Upstream, Wire, answer, recorded
 
@@ -99,6 +103,45 @@ def test_redirects_between_configured_hosts_are_followed_but_not_without_end(wir
 def test_server_that_does_not_answer_is_unreachable() -> None:
     hosts = Hosts([Host("http://127.0.0.1:1")], attempts=1)
     assert said(Places(hosts=hosts), "http://127.0.0.1:1/x").verdict == "unreachable"
+
+
+@pytest.mark.parametrize(("scheme", "beginning"), [("http", b""), ("https", HANDSHAKE)], ids=["headers", "handshake"])
+def test_server_that_drips_is_given_up(scheme: str, beginning: bytes) -> None:
+    with dripping(beginning) as port:
+        url = f"{scheme}://127.0.0.1:{port}"
+        finding = said(Places(hosts=Hosts([Host(url)], whole_seconds=0.5)), f"{url}/x")
+    assert (finding.verdict, finding.detail) == ("unreachable", f"{url}: no whole answer within 0.5 s")
+
+
+def test_token_that_drips_is_given_up() -> None:
+    with dripping(HEAD) as port:
+        url = f"http://127.0.0.1:{port}"
+        hosts = Hosts([Host(url)], whole_seconds=0.5)
+        origin = origin_of(url)
+        assert origin
+        with pytest.raises(UnavailableError, match="no whole answer"), hosts.ask("GET", origin, "/token", {}) as reply:
+            body_of(reply)
+
+
+def test_connection_that_was_left_open_has_a_deadline_for_each_request() -> None:
+    with dripping(b"", first=WHOLE) as port, HttpPool("127.0.0.1", port, retries=False) as pool:
+        assert pool.request("GET", "/").status == 200
+        with pytest.raises(TimeoutError, match="no whole answer"), all_within(0.5):
+            pool.request("GET", "/")
+        assert pool.num_connections == 1
+
+
+def test_server_that_drips_is_not_asked_for_ever() -> None:
+    with dripping(HEAD) as port:
+        url = f"http://127.0.0.1:{port}"
+        hosts = Hosts([Host(url)], whole_seconds=0.1)
+        origin = origin_of(url)
+        assert origin
+        for _ in range(5):
+            with pytest.raises(UnavailableError, match="no whole answer"), hosts.ask("GET", origin, "/", {}) as reply:
+                body_of(reply)
+        with pytest.raises(UnavailableError, match="not asked any more"), hosts.ask("GET", origin, "/", {}):
+            pass
 
 
 def test_image_is_asked_for_by_its_manifest_with_a_token(wire: Wire) -> None:
