@@ -132,11 +132,20 @@ _UNAVAILABLE = {
 }
 _NOT_FOUND = {ER.BAD_DB_ERROR, ER.WRONG_DB_NAME, ER.NO_SUCH_TABLE}
 _NO_SPACE = {
+    3,  # EE_WRITE: a temporary file of a sort
     1021,  # ER_DISK_FULL
+    1026,  # ER_ERROR_ON_WRITE
     1114,  # the table is full
     1030,  # storage engine error: 28 is ENOSPC; see below
+    1878,  # ER_TEMP_FILE_WRITE_FAILURE: an index is built, and innodb_tmpdir is full
 }
-_PACKET_TOO_LARGE = 1153
+# What a person has to set on the server.
+_SETTINGS = {
+    1153: "raise max_allowed_packet on the server",
+    1197: "raise max_binlog_cache_size on the server",
+    1206: "raise innodb_buffer_pool_size on the server: it has the table of locks",
+    1418: "SET GLOBAL log_bin_trust_function_creators = 1 on the server",
+}
 # What to look at when a database is not had: to a user who may not see all of them, one that is not there is denied.
 _WHICH_DATABASE = "look at the name of the database; SHOW DATABASES tells which ones this user may see"
 _LOOK_AT_DATABASE = {
@@ -197,8 +206,8 @@ def _by_number(number: int, text: str, doing: str) -> OpskitError:
         return RefusedError(message)
     if number == CR.CR_SSL_CONNECTION_ERROR:
         return ConfigurationError(message, hint="a server without TLS needs tls.mode: disabled (?tls=disabled)")
-    if number == _PACKET_TOO_LARGE:
-        return ConfigurationError(message, hint="raise max_allowed_packet on the server")
+    if number in _SETTINGS:
+        return ConfigurationError(message, hint=_SETTINGS[number])
     return ServerError(number, f"{doing}: {text}")
 
 

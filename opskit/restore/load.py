@@ -2,21 +2,22 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from opskit.backup.check import read_file
 from opskit.backup.encryption import Identities, opened
 from opskit.backup.manifest import Chunk, Manifest, TableEntry
-from opskit.errors import ConfigurationError, CorruptError, DeniedError, NotFoundError, OpskitError, RefusedError
-from opskit.mysql.connection import Connection, ServerError, error_number, execute, is_mariadb
+from opskit.errors import DeniedError, OpskitError
+from opskit.mysql.connection import Connection, error_number, execute
 from opskit.mysql.create_table import CreateTable
 from opskit.mysql.ddl import StagedTable, raise_ddl_buffer, stage
 from opskit.mysql.program_file import ProgramStatement
 from opskit.mysql.session_file import FILE_HEADER
 from opskit.mysql.wire import send
 from opskit.progress import Progress
+from opskit.restore.blame import of_backup
 from opskit.restore.grammar import statements
 from opskit.storage import Storage
 from opskit.workers import Stop, run
@@ -41,19 +42,6 @@ def set_session(connection: Connection) -> None:
     """Set the session as the files do."""
     for statement in FILE_HEADER.decode().splitlines():
         execute(connection, statement.rstrip(";"))
-
-
-@contextmanager
-def of_backup(connection: Connection, manifest: Manifest, what: str) -> Iterator[None]:
-    """Blame the backup for a statement that the server does not take, if a server of its product wrote it."""
-    try:
-        yield
-    except (ServerError, NotFoundError, RefusedError) as error:
-        message = f"the server does not take the definition or the rows of {what}: {error.message}"
-        if is_mariadb(connection) == (manifest.database.product == "MariaDB"):
-            raise CorruptError(message) from error
-        hint = f"restore on {manifest.database.product} {manifest.database.server_version}, or newer"
-        raise ConfigurationError(message, hint=hint) from error
 
 
 def load_tables(connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, stop: Stop) -> None:

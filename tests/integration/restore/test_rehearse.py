@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ import pytest
 from opskit.backup.catalog import list_backups
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest, backup_key
-from opskit.errors import CorruptError, DeniedError, RefusedError, UnavailableError
+from opskit.errors import (
+    ConfigurationError,
+    CorruptError,
+    DeniedError,
+    NoSpaceError,
+    OpskitError,
+    RefusedError,
+    UnavailableError,
+)
 from opskit.mysql.connection import Endpoint
 from opskit.progress import NoProgress, Unit
 from opskit.registry.facts import MIGRATIONS_TABLE, MLMD_TABLES
@@ -25,6 +34,7 @@ from tests.endpoints import endpoint
 from tests.forger import Forger
 from tests.integration.restore.conftest import REGISTRY
 from tests.integration.restore.databases import beside, content
+from tests.mysql_wire import mysql_wire
 
 
 @pytest.fixture
@@ -337,6 +347,49 @@ def test_server_that_fails_is_not_the_backup_s_fault(
     done = rehearse_backup(here, storage, manifest, beside=database, stale_seconds=0)
     assert done.removed == left
     assert server.execute(f"SHOW DATABASES LIKE '{database}%'") == ()
+
+
+# As a server would say it, and what it is then. The rest of what a server can say is its own fault as well.
+SAYS: dict[int, type[OpskitError] | str] = {
+    1197: ConfigurationError,  # max_binlog_cache_size
+    1206: ConfigurationError,  # the table of locks is full
+    1114: NoSpaceError,
+    1878: NoSpaceError,  # a full innodb_tmpdir
+    1180: UnavailableError,  # an error during COMMIT
+    1062: "failed",  # a key that is there twice
+}
+
+
+def test_only_what_a_server_says_of_the_statement_is_held_against_the_backup(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    said: dict[int, type[OpskitError] | str] = {}
+    with mysql_wire(mysql.port) as wire:
+        watched = replace(source, port=wire.port, tls_mode="disabled")
+        assert rehearse_backup(watched, storage, manifest, Options(workers=1), beside=database).verdict == "passed"
+        keys = next(each for each in wire.statements if each.startswith("ALTER TABLE `"))
+        for number in SAYS:
+            wire.replace(keys, f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}")
+            try:
+                said[number] = rehearse_backup(watched, storage, manifest, Options(workers=1), beside=database).verdict
+            except OpskitError as error:
+                said[number] = type(error)
+    assert said == SAYS
+    assert (len(verdicts(storage, manifest)), beside(mysql, database)) == (2, [])
+
+
+def test_scratch_database_that_somebody_drops_is_not_the_backup_s_fault(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    class Dropping(NoProgress):
+        def phase(self, name: str, total: int | None, unit: Unit) -> None:
+            del total, unit
+            if name == "load":
+                mysql.execute(*(f"DROP DATABASE `{each}`" for each in beside(mysql, database)))
+
+    with pytest.raises(UnavailableError):
+        rehearse_backup(source, storage, manifest, beside=database, progress=Dropping())
+    assert verdicts(storage, manifest) == []
 
 
 def test_generated_names_fit_and_are_each_a_new_one() -> None:
