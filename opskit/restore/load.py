@@ -19,6 +19,7 @@ from opskit.mysql.wire import send
 from opskit.progress import Progress
 from opskit.restore.blame import of_backup
 from opskit.restore.grammar import statements
+from opskit.restore.made import Made
 from opskit.storage import Storage
 from opskit.workers import Stop, run
 
@@ -44,14 +45,21 @@ def set_session(connection: Connection) -> None:
         execute(connection, statement.rstrip(";"))
 
 
-def load_tables(connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, stop: Stop) -> None:
-    """Create every table, with the keys that must be there while rows come."""
+def load_tables(
+    connections: Sequence[Connection], manifest: Manifest, definitions: Definitions, made: Made, stop: Stop
+) -> None:
+    """Create every table, with the keys that must be there while rows come.
+
+    In a database that may be somebody else's as well, one after the other: each answer tells whose the table is, and
+    none is still awaited when another has failed.
+    """
 
     def create(connection: Connection, staged: tuple[str, StagedTable]) -> None:
         with of_backup(connection, manifest, f"table {staged[0]!r}"):
             execute(connection, staged[1].create.encode())
+        made.note("table", staged[0])
 
-    run(definitions.staged.items(), connections, create, stop)
+    run(definitions.staged.items(), connections if made.target.staging else connections[:1], create, stop)
 
 
 def load_rows(
@@ -146,6 +154,7 @@ def load_programs(
     connection: Connection,
     manifest: Manifest,
     found: list[ProgramStatement],
+    made: Made,
     *,
     keep_definer: bool,
     enable_events: bool,
@@ -166,6 +175,8 @@ def load_programs(
         try:
             with of_backup(connection, manifest, label):
                 execute(connection, statement)
+                if program.kind:
+                    made.note(program.kind, program.name)
                 if program.kind == "event" and _is_expired(connection):
                     expired.append(program.name)
         except DeniedError as error:

@@ -9,7 +9,7 @@ from opskit.mysql.lease import Lease
 from opskit.restore import target as targets
 from opskit.restore.exchange import UNTOUCHED, require_allowed
 from opskit.restore.losses import rows_only_in
-from opskit.restore.settled import Settled, exchange_and_settle, fresh_target
+from opskit.restore.settled import Settled, exchange_and_settle
 from opskit.restore.target import Generated
 
 
@@ -50,7 +50,7 @@ def rollback(
             require_supported(admin)
             require_allowed(admin, live)
             former = _former(targets.generated(admin, live), live, chosen)
-        outgoing = fresh_target(live, "after" if former.purpose == "before" else "before", run_id)
+            outgoing = targets.fresh(admin, live, "after" if former.purpose == "before" else "before", run_id)
         return exchange_and_settle(server, admin, lease, live, former.database, outgoing, "none")
 
 

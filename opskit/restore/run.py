@@ -1,11 +1,8 @@
 """A restore from beginning to end: judge the backup, look ahead, load into a database of its own, compare."""
 
 import contextlib
-import logging
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from opskit.backup import layout
@@ -13,7 +10,7 @@ from opskit.backup.check import counted, read_file
 from opskit.backup.encryption import SUFFIX, Identities, opened
 from opskit.backup.holds import held
 from opskit.backup.manifest import LARGEST_STATEMENT, ArtifactCounts, File, Manifest, TableEntry
-from opskit.errors import CorruptError, OpskitError
+from opskit.errors import CorruptError
 from opskit.mysql import wire
 from opskit.mysql.binary_log import skip_binary_log
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
@@ -33,14 +30,13 @@ from opskit.restore.load import (
     load_tables,
     set_session,
 )
+from opskit.restore.made import Made, made
 from opskit.restore.orphans import count_orphans
 from opskit.restore.preflight import largest_packet, preflight
 from opskit.restore.space import Additions, additions, require_still_small
 from opskit.restore.target import Target
 from opskit.storage import Storage
 from opskit.workers import Stop, Watch, run
-
-logger = logging.getLogger(__name__)
 
 DAMAGED = "nothing was executed; restore from another backup, and find out what changed the bucket"
 
@@ -91,7 +87,7 @@ def restore(
     """Restore a backup into a staging database, or into `options.into`, and compare every row.
 
     Nothing is executed before every object was read, compared with its digest and judged by the grammar
-    (`CorruptError`). A restore that fails drops the database that it made, or warns that it could not.
+    (`CorruptError`). A restore that fails drops what it made and nothing else, or warns that it could not.
     """
     with Lease(connect(server), options.into or options.beside or manifest.database.name) as lease:
         lease.acquire(options.lease_wait_seconds)
@@ -116,13 +112,13 @@ def restore_under(
         target = _choose_target(admin, options, manifest)
         definitions = judge(storage, manifest, options, progress, stop, largest_packet=largest_packet(admin))
         preflight(admin, manifest, list(definitions.tables.values()))
-        with _made(admin, target, manifest, keep=options.purpose != "rehearse") as made:
+        with made(admin, target, manifest, keep=options.purpose != "rehearse") as staged:
 
             def look() -> None:
-                require_still_small(admin, made.database, manifest, options.maximum_bytes)
+                require_still_small(admin, target.database, manifest, options.maximum_bytes)
 
             with Watch(look, stop):
-                report = _fill(server, storage, manifest, made, definitions, options, progress, stop)
+                report = _fill(server, storage, manifest, staged, definitions, options, progress, stop)
             look()
             return report
 
@@ -193,40 +189,20 @@ def _choose_target(admin: Connection, options: Options, manifest: Manifest) -> T
     if options.into is not None:
         targets.require_empty(admin, options.into)
         return Target(options.into, staging=False)
-    live = options.beside or manifest.database.name
-    name = targets.generated_name(live, options.purpose, options.run_id or targets.new_run_id(datetime.now(UTC)))
-    return Target(name, staging=True, live=live)
-
-
-@contextlib.contextmanager
-def _made(admin: Connection, target: Target, manifest: Manifest, *, keep: bool) -> Iterator[Target]:
-    exists = targets.exists(admin, target.database)
-    if not exists:
-        targets.create(admin, target, manifest.database.charset, manifest.database.collation)
-    try:
-        if target.staging:
-            targets.mark(admin, target, manifest.id)
-        yield target
-    except BaseException:
-        try:
-            targets.empty(admin, target.database, manifest, drop=not exists)
-        except OpskitError as error:
-            logger.warning("what was restored so far is left in database %s: %s", target.database, error.message)
-        raise
-    if not keep:
-        targets.empty(admin, target.database, manifest, drop=not exists)
+    return targets.fresh(admin, options.beside or manifest.database.name, options.purpose, options.run_id)
 
 
 def _fill(
     server: Endpoint,
     storage: Storage,
     manifest: Manifest,
-    target: Target,
+    made: Made,
     definitions: Definitions,
     options: Options,
     progress: Progress,
     stop: Stop,
 ) -> RestoreReport:
+    target = made.target
     connections: list[Connection] = []
     with contextlib.ExitStack() as open_connections:
         for _ in range(options.workers):
@@ -235,8 +211,9 @@ def _fill(
             set_session(connection)
             if not options.binary_log:
                 skip_binary_log(connection)
+            made.sessions.append(connection.thread_id())
             connections.append(connection)
-        load_tables(connections, manifest, definitions, stop)
+        load_tables(connections, manifest, definitions, made, stop)
         load_rows(connections, storage, manifest, definitions, options.identities, progress, stop)
         compared = compare(connections, target.database, manifest, progress, stop)
         require_equal(compared, manifest.id)
@@ -244,6 +221,7 @@ def _fill(
             connections[0],
             manifest,
             definitions.programs,
+            made,
             keep_definer=options.keep_definer,
             enable_events=options.enable_events and not target.staging,
         )

@@ -2,15 +2,13 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from opskit.errors import OpskitError, advised
 from opskit.mysql.connection import Connection, Endpoint
 from opskit.mysql.lease import Lease
-from opskit.restore import target as targets
 from opskit.restore.exchange import UNTOUCHED, Exchange, exchange, finish
 from opskit.restore.losses import rows_only_in
-from opskit.restore.target import Purpose, Target
+from opskit.restore.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +23,6 @@ class Settled:
     exchange: Exchange
     stray: tuple[str, ...]
     lost: dict[str, int] | None
-
-
-def fresh_target(live: str, purpose: Purpose, run_id: str | None) -> Target:
-    """Return where the tables that are live now will go."""
-    name = targets.generated_name(live, purpose, run_id or targets.new_run_id(datetime.now(UTC)))
-    return Target(name, staging=True, live=live)
 
 
 def exchange_and_settle(

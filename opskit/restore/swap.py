@@ -1,13 +1,15 @@
 """A restore that ends live: safety backup, staging, comparison, one atomic exchange."""
 
 import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.create import create_under
 from opskit.backup.manifest import Manifest
-from opskit.errors import advised
-from opskit.mysql.connection import Connection, Endpoint, connect, quote, require_supported, scalar
+from opskit.errors import OpskitError, advised
+from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote, require_supported, scalar
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
@@ -19,10 +21,12 @@ from opskit.restore.exchange import (
 )
 from opskit.restore.losses import newer_rows
 from opskit.restore.run import Options, RestoreReport, restore_under
-from opskit.restore.settled import Settled, exchange_and_settle, fresh_target
+from opskit.restore.settled import Settled, exchange_and_settle
 from opskit.restore.space import Additions, additions, database_bytes
 from opskit.restore.target import Generated
 from opskit.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 WITHOUT_SAFETY_BACKUP = "that was the safety backup: --no-safety-backup leaves it out"
 
@@ -108,6 +112,7 @@ def restore_and_swap(
             lease.acquire(options.lease_wait_seconds)
             exists = _require_swappable(admin, live, manifest)
             found = targets.generated(admin, live)
+            outgoing = targets.fresh(admin, live, "before", options.run_id)
             saved = None
             if safety_backup and exists and targets.tables(admin, live):
                 with advised(WITHOUT_SAFETY_BACKUP):
@@ -115,10 +120,9 @@ def restore_and_swap(
         untouched = _untouched(manifest, saved)
         with advised(untouched):
             report = restore_under(lease, server, storage, manifest, replace(options, beside=live, into=None), progress)
-        outgoing, origin = fresh_target(live, "before", options.run_id), saved.id if saved else "none"
-        left = f"the restored tables are left in {report.database}: `opskit restore cleanup --older-than 0s` lists it"
-        advice = f"{left}; {untouched}"
-        settled = exchange_and_settle(server, admin, lease, live, report.database, outgoing, origin, advice)
+        with _dropped_if_it_fails(admin, report.database):
+            origin = saved.id if saved else "none"
+            settled = exchange_and_settle(server, admin, lease, live, report.database, outgoing, origin, untouched)
     return SwapReport(report, settled, saved.id if saved else None, tuple(found))
 
 
@@ -127,6 +131,22 @@ def _untouched(manifest: Manifest, safety_backup: Manifest | None) -> str:
     if safety_backup is None:
         return UNTOUCHED
     return f"`latest` is the safety backup now, {safety_backup.id}: name {manifest.id} to try again; {UNTOUCHED}"
+
+
+@contextlib.contextmanager
+def _dropped_if_it_fails(connection: Connection, staged: str) -> Iterator[None]:
+    """Drop what this run staged if it does not become live: no later run would use it, one of the same id would stop.
+
+    Tables are renamed all together or not at all, so that nothing live is ever in there.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            execute(connection, f"DROP DATABASE IF EXISTS {quote(staged)}")
+        except OpskitError as error:
+            logger.warning("the staging database %s is left: %s", staged, error.message)
+        raise
 
 
 def _require_swappable(connection: Connection, live: str, manifest: Manifest) -> bool:

@@ -3,13 +3,11 @@
 import hashlib
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from opskit.backup.manifest import Manifest
-from opskit.errors import DeniedError, NotFoundError, OpskitError, RefusedError, UsageError
+from opskit.errors import DeniedError, NotFoundError, RefusedError, UsageError
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
 
@@ -57,6 +55,18 @@ class Target:
     live: str = ""
 
 
+def fresh(connection: Connection, live: str, purpose: Purpose, run_id: str | None) -> Target:
+    """Return the database that a run will make beside `live`; `RefusedError` if its run id was used before."""
+    name = generated_name(live, purpose, run_id or new_run_id(datetime.now(UTC)))
+    if exists(connection, name):
+        raise RefusedError(
+            f"database {name!r} is there already, from another run with this run id",
+            hint="leave --run-id out for a new one, or look with `opskit restore cleanup --older-than 0s` what it is,"
+            f" and if nobody needs it: DROP DATABASE {quote(name)}",
+        )
+    return Target(name, staging=True, live=live)
+
+
 def exists(connection: Connection, database: str) -> bool:
     """Tell whether there is such a database, as far as this user may see."""
     count = scalar(connection, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", [database])
@@ -73,6 +83,15 @@ def require_empty(connection: Connection, database: str) -> None:
             f"no database can be called {database!r}",
             hint="names have 1 to 64 characters, no space at the end, and no emoji",
         )
+    if not is_empty(connection, database):
+        raise RefusedError(
+            f"database {database!r} is not empty",
+            hint="name one that does not exist yet, or leave --into out to use a staging database",
+        )
+
+
+def is_empty(connection: Connection, database: str) -> bool:
+    """Tell whether neither table nor routine nor event is in the database, as far as this user may see."""
     held = scalar(
         connection,
         "SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s)"
@@ -80,11 +99,7 @@ def require_empty(connection: Connection, database: str) -> None:
         " + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = %s)",
         [database] * 3,
     )
-    if held:
-        raise RefusedError(
-            f"database {database!r} is not empty",
-            hint="name one that does not exist yet, or leave --into out to use a staging database",
-        )
+    return not held
 
 
 def create(connection: Connection, target: Target, charset: str, collation: str) -> None:
@@ -125,31 +140,6 @@ def mark(connection: Connection, target: Target, backup_id: str) -> None:
     # A % in a name is no placeholder.
     into = marker.replace("%", "%%")
     execute(connection, f"INSERT INTO {into} VALUES (%s, %s, UTC_TIMESTAMP(6))", [backup_id, target.live])
-
-
-def empty(connection: Connection, database: str, manifest: Manifest, *, drop: bool) -> None:
-    """Undo a restore: drop the database if the run made it, else what it put there."""
-    if drop:
-        _end_sessions(connection, database)
-        execute(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
-        return
-    execute(connection, "SET SESSION foreign_key_checks = 0")
-    made = [("table", table.name) for table in manifest.tables]
-    made += [(program.kind, program.name) for program in manifest.programs]
-    for kind, name in made:
-        with suppress(DeniedError):  # what this user may not drop it could not create
-            execute(connection, f"DROP {kind.upper()} IF EXISTS {quote(database)}.{quote(name)}")
-
-
-def _end_sessions(connection: Connection, database: str) -> None:
-    """End what is still done in a database that goes: a server finishes an ALTER whose client is gone.
-
-    Nobody but its run has a database that it made selected. A user's own sessions show without any privilege.
-    """
-    for session, _, _, selected, *_ in execute(connection, "SHOW PROCESSLIST"):
-        if selected == database:
-            with suppress(OpskitError):  # it may have ended by itself
-                execute(connection, f"KILL {int(session)}")
 
 
 def tables(connection: Connection, database: str) -> list[str]:

@@ -14,12 +14,13 @@ from opskit.backup.manifest import Manifest
 from opskit.errors import OpskitError, UnavailableError
 from opskit.mysql.connection import Endpoint, connect, execute
 from opskit.mysql.wire import sever
-from opskit.restore import target as targets
 from opskit.restore.exchange import UNTOUCHED
+from opskit.restore.made import Made
 from opskit.restore.rehearse import rehearse
 from opskit.restore.rollback import cleanup, rollback
 from opskit.restore.run import Options, restore
 from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
+from opskit.restore.target import Target
 from opskit.storage.directory import DirectoryStorage
 from sandbox.server import Server
 from tests.integration.restore.conftest import REGISTRY, CommandLine
@@ -243,17 +244,16 @@ def test_termination_in_the_middle_of_the_rename_says_on_which_side_it_ended(
     hold.drop()
     assert process.returncode == 143
     assert content(mysql, database) == {"old": damaged, "new": saved}[outcome]
-    staging = "".join(beside(mysql, database, "restore%"))
+    assert beside(mysql, database, "restore%") == []
     told = {
-        "old": f"the restored tables are left in {staging}: `opskit restore cleanup --older-than 0s` lists it;"
-        f" {UNTOUCHED}",
+        "old": UNTOUCHED,
         "new": f"the tables were exchanged; those of before are in {''.join(beside(mysql, database, 'before%'))}",
     }
     assert said.splitlines()[-1] == f"hint: {told[outcome]}"
 
 
 def test_statement_that_goes_on_without_its_client_does_not_keep_a_database_from_being_dropped(
-    mysql: Server, source: Endpoint, database: str, manifest: Manifest
+    mysql: Server, source: Endpoint, database: str
 ) -> None:
     staging = f"{database}_opskit_restore_20261123021500abcd"
     mysql.execute(
@@ -267,7 +267,7 @@ def test_statement_that_goes_on_without_its_client_does_not_keep_a_database_from
         )
         sever(client)
         assert isinstance(waiting.exception(), OpskitError)
-        targets.empty(admin, staging, manifest, drop=True)
+        Made(Target(staging, staging=True), is_new=True, sessions=[client.thread_id()]).undo(admin)
     assert beside(mysql, database) == []
 
 

@@ -16,7 +16,7 @@ from opskit.mysql.lease import Lease
 from opskit.restore.exchange import UNTOUCHED
 from opskit.restore.rollback import cleanup, plan_rollback, rollback
 from opskit.restore.run import Options, restore
-from opskit.restore.swap import plan_swap, restore_and_swap
+from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
 from sandbox.server import Server
@@ -207,20 +207,23 @@ def trying_again(manifest: Manifest, storage: DirectoryStorage) -> str:
     return f"`latest` is the safety backup now, {safety}: name {manifest.id} to try again; {UNTOUCHED}"
 
 
-def test_registry_that_holds_its_tables_makes_the_swap_give_up(
-    mysql: Server, database: str, storage: DirectoryStorage, manifest: Manifest, swap: Swap
+def test_registry_that_holds_its_tables_makes_the_swap_give_up_and_it_can_be_run_again(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
 ) -> None:
     before = content(mysql, database)
+
+    def swap() -> SwapReport:
+        return restore_and_swap(source, source, database, storage, manifest, Options(run_id="20261123021500abcd"))
+
     with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM Artifact")
         with pytest.raises(BusyError) as caught:
             swap()
     assert content(mysql, database) == before
-    assert beside(mysql, database, "before%") == []
-    (staging,) = beside(mysql, database)
+    assert beside(mysql, database) == []
     assert caught.value.hint is not None
-    assert f"; the restored tables are left in {staging}: `opskit restore cleanup" in caught.value.hint
     assert caught.value.hint.endswith(f"; {trying_again(manifest, storage)}")
+    assert swap().settled.stray == ()
 
 
 def test_swap_that_fails_after_its_safety_backup_names_the_backup_to_try_again(
