@@ -359,6 +359,11 @@ def quote(identifier: str) -> str:
     return "`" + identifier.replace("`", "``") + "`"
 
 
+def compared_name(connection: Connection, database: str) -> str:
+    """Return a database's name as the server compares it: in lower case unless lower_case_table_names is 0."""
+    return str(scalar(connection, "SELECT IF(@@lower_case_table_names = 0, %s, LOWER(%s))", [database] * 2))
+
+
 def error_number(error: BaseException) -> int | None:
     """Return the server's error number behind a translated error, if there is one."""
     cause = error.__cause__

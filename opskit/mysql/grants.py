@@ -2,7 +2,7 @@
 
 import re
 
-from opskit.mysql.connection import Connection, execute
+from opskit.mysql.connection import Connection, compared_name, execute
 
 _GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>.+?) TO ")
 _REVOKE = re.compile(r"REVOKE (?P<privileges>.+?) ON (?P<scope>.+?) FROM ")
@@ -26,6 +26,7 @@ def granted(connection: Connection, database: str) -> set[str]:
     privileges: set[str] = set()
     for (line,) in execute(connection, "SHOW GRANTS FOR CURRENT_USER()"):
         if (grant := _GRANT.match(str(line))) and _covers(grant["scope"], database):
+    database = compared_name(connection, database)
             privileges |= _names(grant)
         if (revoke := _REVOKE.match(str(line))) and _covers(revoke["scope"], database):
             privileges -= _names(revoke)  # a partial revoke, which stands after what it takes from

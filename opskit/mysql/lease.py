@@ -7,7 +7,7 @@ import time
 from typing import Self
 
 from opskit.errors import BusyError, OpskitError
-from opskit.mysql.connection import Connection, execute, scalar
+from opskit.mysql.connection import Connection, compared_name, execute, scalar
 
 PING_SECONDS = 30.0
 _POLL_SECONDS = 1.0
@@ -19,18 +19,21 @@ class Lease:
     """`GET_LOCK` on a connection of its own, which never reconnects: if it dies, the lease is lost.
 
     Names of locks are limited to 64 characters and compared without case or accents (MySQL manual, Locking
-    Functions), hence the hash of the database's name.
+    Functions), hence the hash of the database's name, as the server compares it.
     """
 
     def __init__(self, connection: Connection, database: str, *, ping_seconds: float = PING_SECONDS) -> None:
         self._connection = connection
         self._ping_seconds = ping_seconds
         self._guard = threading.Lock()
-        self._name = "opskit:" + hashlib.sha256(database.encode()).hexdigest()[:32]
+        self._database = database
+        self._name = ""
         self._pinged = time.monotonic()
 
     def acquire(self, wait_seconds: float = 0) -> None:
         """Take the lease; `BusyError` if another run holds it for longer than `wait_seconds`."""
+        database = compared_name(self._connection, self._database)
+        self._name = "opskit:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         deadline = time.monotonic() + wait_seconds
         while scalar(self._connection, "SELECT GET_LOCK(%s, 0)", [self._name]) != 1:
             if time.monotonic() >= deadline:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from opskit.errors import DeniedError, NotFoundError, RefusedError, UsageError
-from opskit.mysql.connection import Connection, execute, quote, scalar
+from opskit.mysql.connection import Connection, compared_name, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
 
 Purpose = Literal["restore", "rehearse", "before", "after"]
@@ -57,6 +57,7 @@ class Target:
 
 def fresh(connection: Connection, live: str, purpose: Purpose, run_id: str | None) -> Target:
     """Return the database that a run will make beside `live`; `RefusedError` if its run id was used before."""
+    live = compared_name(connection, live)
     name = generated_name(live, purpose, run_id or new_run_id(datetime.now(UTC)))
     if exists(connection, name):
         raise RefusedError(
@@ -179,6 +180,7 @@ def generated(connection: Connection, live: str) -> list[Generated]:
 
     Known by the whole pattern of the name and by the marker in it, whose source must be `live`.
     """
+    live = compared_name(connection, live)
     found = []
     for name, purpose, run_id in _named_for(connection, live):
         marker = _marker(connection, name)
@@ -193,7 +195,8 @@ def unmarked(connection: Connection, live: str) -> list[str]:
 
     A crash between making a database and marking it leaves one, empty. Nothing proves that it is opskit's.
     """
-    return [name for name, _, _ in _named_for(connection, live) if _marker(connection, name) is None]
+    named = _named_for(connection, compared_name(connection, live))
+    return [name for name, _, _ in named if _marker(connection, name) is None]
 
 
 _PURPOSES: dict[str, Purpose] = {"restore": "restore", "rehearse": "rehearse", "before": "before", "after": "after"}

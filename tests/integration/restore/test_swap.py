@@ -1,7 +1,7 @@
 """A swap puts the backup in the place of the live registry, all at once, and every step back is as whole."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,8 @@ from opskit.restore.run import Options, restore
 from opskit.restore.swap import SwapReport, plan_swap, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
 from sandbox.registry import Shape, generate
-from sandbox.server import Server
-from tests.conftest import fresh_database, like
+from sandbox.server import OwnServer, Server
+from tests.conftest import accounts, fresh_database, like
 from tests.endpoints import endpoint
 from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
 from tests.integration.restore.databases import beside, content, damage, quoted
@@ -346,6 +346,32 @@ def test_any_name_of_a_database_is_swapped_and_rolled_back(name: str, mysql: Ser
             *(row.database for row in cleanup(source, name, older_than_seconds=0, apply=True).databases),
         ):
             mysql.execute(f"DROP DATABASE IF EXISTS {quoted(each)}")
+
+
+def test_name_with_capitals_is_one_with_its_lower_case_where_the_server_folds_names(
+    own_mysql: Callable[..., OwnServer], storage: DirectoryStorage
+) -> None:
+    server, name = own_mysql("--lower-case-table-names=1"), "Model_Registry"
+    server.execute(
+        f"CREATE DATABASE {name}", f"CREATE TABLE {name}.t (id INT PRIMARY KEY)", f"INSERT INTO {name}.t VALUES (1)"
+    )
+    with accounts(server) as user:
+        # The least that a swap needs, as the server writes it down.
+        source = endpoint(server, user(r"ALL ON `Model\_Registry`.*", r"ALL ON `Model\_Registry\_opskit\_%`.*"))
+        manifest = create_backup(source, name, storage, REGISTRY)
+        assert not [each for each in manifest.warnings if "may not see" in each]
+        server.execute(f"DELETE FROM {name}.t")
+        restore_and_swap(source, source, name, storage, manifest, safety_backup=None)
+        assert server.execute(f"SELECT id FROM {name}.t") == ((1,),)
+        rollback(source, name)
+        assert server.execute(f"SELECT id FROM {name}.t") == ()
+        with Lease(connect(source), name.lower()) as lease:
+            lease.acquire()
+            with pytest.raises(BusyError):
+                cleanup(source, name, older_than_seconds=0, apply=True)
+        left = cleanup(source, name, older_than_seconds=0, apply=True)
+        assert [each.purpose for each in left.databases] == ["after"]
+    assert server.execute("SHOW DATABASES LIKE 'model%'") == (("model_registry",),)
 
 
 def test_cleanup_drops_what_bears_name_and_mark_and_nothing_else(
