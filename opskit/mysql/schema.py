@@ -12,6 +12,9 @@ from opskit.mysql.create_table import parse_create_table
 
 Product = Literal["MySQL", "MariaDB"]
 
+# By it a database that opskit made is known: it is no part of what is saved.
+MARKER_TABLE = "_opskit_marker"
+
 _INTEGERS = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 
 
@@ -81,15 +84,15 @@ def database_facts(connection: Connection, database: str) -> DatabaseFacts:
 
 
 def table_names(connection: Connection, database: str) -> dict[str, str]:
-    """Return name → engine of every base table, the smallest first.
+    """Return name → engine of every base table but opskit's marker, the smallest first.
 
     Whatever is neither a base table nor a view (a MariaDB sequence, say) cannot be saved and is refused by name.
     """
     rows = execute(
         connection,
         "SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = %s"
-        " ORDER BY coalesce(data_length, 0), table_name",
-        [database],
+        " AND table_name <> %s ORDER BY coalesce(data_length, 0), table_name",
+        [database, MARKER_TABLE],
     )
     strange = [f"{name} ({kind})" for name, kind, _ in rows if kind not in ("BASE TABLE", "VIEW")]
     if strange:

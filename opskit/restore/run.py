@@ -98,7 +98,7 @@ def restore_under(
     lease: Lease, server: Endpoint, storage: Storage, manifest: Manifest, options: Options, progress: Progress
 ) -> RestoreReport:
     """Restore a backup under a lease that the caller holds, as `restore` does."""
-    stop = Stop()
+    stop, manifest = Stop(), targets.without_marker(manifest)
     with (
         held(storage, manifest.registry, manifest.id, options.purpose),
         stop,

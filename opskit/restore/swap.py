@@ -75,7 +75,7 @@ def plan_swap(server: Endpoint, live: str, manifest: Manifest) -> SwapPlan:
     with contextlib.closing(connect(server)) as connection:
         exists = _require_swappable(connection, live, manifest)
         there = targets.tables(connection, live)
-        saved = {table.name: table.rows for table in manifest.tables}
+        saved = {table.name: table.rows for table in targets.without_marker(manifest).tables}
         taken_ms = int(manifest.snapshot.time.timestamp() * 1000)
         plans = [
             TablePlan(

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError, NotFoundError, RefusedError, UsageError
 from opskit.mysql.connection import Connection, compared_name, execute, quote, scalar
 from opskit.mysql.grants import database_grant, staging_grant, wildcards_are_literal
+from opskit.mysql.schema import MARKER_TABLE
 
 Purpose = Literal["restore", "rehearse", "before", "after"]
 
-MARKER_TABLE = "_opskit_marker"
 RUN_ID = r"\d{14}[0-9a-f]{4}"
 _MAXIMUM_NAME = 64  # characters, in both products
 _HASH_LENGTH = 8
@@ -152,6 +153,12 @@ def tables(connection: Connection, database: str) -> list[str]:
         [database, MARKER_TABLE],
     )
     return [str(name) for (name,) in rows]
+
+
+def without_marker(manifest: Manifest) -> Manifest:
+    """Return a manifest without opskit's marker, which once was saved where a registry used a staging database."""
+    tables = tuple(table for table in manifest.tables if table.name != MARKER_TABLE)
+    return manifest.model_copy(update={"tables": tables})
 
 
 def drop_if_spent(connection: Connection, database: str) -> None:

@@ -6,7 +6,7 @@ import subprocess
 from itertools import islice
 from typing import Any
 
-from opskit.restore.target import MARKER_TABLE
+from opskit.mysql.schema import MARKER_TABLE
 from sandbox.server import Server
 
 # Facts that no dump could keep: when, where and how large.

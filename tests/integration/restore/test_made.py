@@ -13,6 +13,7 @@ from opskit.backup.manifest import Manifest
 from opskit.errors import RefusedError, UnavailableError
 from opskit.mysql.connection import Endpoint, connect
 from opskit.restore import target as targets
+from opskit.restore.rehearse import rehearse
 from opskit.restore.run import Options, restore
 from opskit.restore.swap import SwapReport, restore_and_swap
 from opskit.storage.directory import DirectoryStorage
@@ -135,3 +136,19 @@ def test_run_id_that_was_used_before_is_refused_and_what_bears_it_stays(
     with pytest.raises(RefusedError, match=f"database '{former}' is there already"):
         swap()
     assert beside(mysql, database) == [former]
+
+
+def test_marker_of_a_staging_database_that_became_a_registry_is_neither_saved_nor_restored(
+    mysql: Server, source: Endpoint, database: str, storage: DirectoryStorage, manifest: Manifest
+) -> None:
+    live = restore(source, storage, manifest, Options(beside=database)).database
+    with mysql_wire(mysql.port) as wire:
+        watched = replace(source, port=wire.port, tls_mode="disabled")
+        saved = create_backup(watched, live, storage, REGISTRY)
+        assert [table.name for table in saved.tables] == [table.name for table in manifest.tables]
+        (listing,) = {each for each in wire.statements if "table_name <> '_opskit_marker' ORDER BY coalesce" in each}
+        # As backups were taken once.
+        wire.replace(listing, listing.replace("<> '_opskit_marker'", "<> ''"))
+        old = create_backup(watched, live, storage, REGISTRY)
+    assert "_opskit_marker" in [table.name for table in old.tables]
+    assert rehearse(source, storage, old, beside=live).verdict == "passed"
