@@ -29,7 +29,7 @@ from opskit.errors import BusyError, OpskitError, advise
 from opskit.mysql import wire
 from opskit.mysql.connection import Connection, Endpoint, connect, require_supported
 from opskit.mysql.encode import DIGEST_ALGORITHM
-from opskit.mysql.grants import invisible_programs
+from opskit.mysql.grants import invisible
 from opskit.mysql.lease import Lease
 from opskit.mysql.program_file import render
 from opskit.mysql.program_text import Program
@@ -167,7 +167,7 @@ def _write(
         *facts.problems,
         *_warnings(reads, options),
         *throttle.warnings,
-        *invisible_programs(snapshot.control, snapshot.database),
+        *invisible(snapshot.control, snapshot.database),
     ]
     return _manifest(writer, snapshot, database, facts, rows, programs, warnings)
 

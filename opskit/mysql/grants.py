@@ -6,8 +6,10 @@ from opskit.mysql.connection import Connection, compared_name, execute
 
 _GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<scope>.+?) TO ")
 _REVOKE = re.compile(r"REVOKE (?P<privileges>.+?) ON (?P<scope>.+?) FROM ")
-# Without one of these a kind of program does not show in information_schema at all.
+# Without one of these on the whole database, tables without grants of their own, or a kind of program, do not show in
+# information_schema at all.
 _SHOWS = {
+    "other tables": {"SELECT"},
     "triggers": {"TRIGGER"},
     "events": {"EVENT"},
     "routines": {"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW_ROUTINE"},
@@ -24,9 +26,9 @@ def current_user(connection: Connection) -> str:
 def granted(connection: Connection, database: str) -> set[str]:
     """Return the privileges on the whole database, from the account's own grants and its active roles."""
     privileges: set[str] = set()
+    database = compared_name(connection, database)
     for (line,) in execute(connection, "SHOW GRANTS FOR CURRENT_USER()"):
         if (grant := _GRANT.match(str(line))) and _covers(grant["scope"], database):
-    database = compared_name(connection, database)
             privileges |= _names(grant)
         if (revoke := _REVOKE.match(str(line))) and _covers(revoke["scope"], database):
             privileges -= _names(revoke)  # a partial revoke, which stands after what it takes from
@@ -55,8 +57,8 @@ def _covers(scope: str, database: str) -> bool:
     return re.fullmatch(pattern, database, re.DOTALL) is not None
 
 
-def invisible_programs(connection: Connection, database: str) -> list[str]:
-    """Return a warning for each kind of program that this user could not see if there were any."""
+def invisible(connection: Connection, database: str) -> list[str]:
+    """Return a warning that tells what this user could not see if there were any: tables, kinds of programs."""
     privileges = granted(connection, database)
     if "ALL PRIVILEGES" in privileges or "ALL" in privileges:
         return []

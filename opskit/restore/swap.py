@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from opskit.backup.create import Options as BackupOptions
 from opskit.backup.create import create_under
 from opskit.backup.manifest import Manifest
-from opskit.errors import OpskitError, advised
+from opskit.errors import OpskitError, RefusedError, advised
 from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote, require_supported, scalar
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
@@ -110,15 +110,17 @@ def restore_and_swap(
             admin = held.enter_context(contextlib.closing(connect(server)))
             lease = held.enter_context(Lease(connect(server), live))
             lease.acquire(options.lease_wait_seconds)
-            exists = _require_swappable(admin, live, manifest)
+            _require_swappable(admin, live, manifest)
             found = targets.generated(admin, live)
             outgoing = targets.fresh(admin, live, "before", options.run_id)
-            saved = None
-            if safety_backup and exists and targets.tables(admin, live):
+            saved, there = None, targets.tables(admin, live)
+            if safety_backup and there:
                 with advised(WITHOUT_SAFETY_BACKUP):
                     saved = create_under(lease, live_user, live, storage, manifest.registry, safety_backup, progress)
         untouched = _untouched(manifest, saved)
         with advised(untouched):
+            if saved:
+                _require_saved(there, saved)
             report = restore_under(lease, server, storage, manifest, replace(options, beside=live, into=None), progress)
         with _dropped_if_it_fails(admin, report.database):
             origin = saved.id if saved else "none"
@@ -131,6 +133,15 @@ def _untouched(manifest: Manifest, safety_backup: Manifest | None) -> str:
     if safety_backup is None:
         return UNTOUCHED
     return f"`latest` is the safety backup now, {safety_backup.id}: name {manifest.id} to try again; {UNTOUCHED}"
+
+
+def _require_saved(there: list[str], saved: Manifest) -> None:
+    """Raise `RefusedError` that names what the safety backup lacks: its user may see less than the one that swaps."""
+    if missing := sorted(set(there) - {table.name for table in saved.tables}):
+        raise RefusedError(
+            f"{saved.id} lacks tables of the live database: {', '.join(missing)}",
+            hint="grant SELECT on the whole database to who takes backups; --no-safety-backup swaps without one",
+        )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from opskit.backup.catalog import find
 from opskit.backup.create import create_backup
 from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError, RefusedError
@@ -52,6 +53,26 @@ def test_staging_user_is_told_the_grant_that_a_rename_needs_and_succeeds_with_it
     assert content(mysql, database) == saved
     rollback(staging, database)
     assert content(mysql, database) == damaged
+
+
+def test_safety_backup_that_lacks_a_table_keeps_the_swap_from_beginning(
+    mysql: Server,
+    source: Endpoint,
+    database: str,
+    storage: DirectoryStorage,
+    manifest: Manifest,
+    mysql_user: Callable[..., Account],
+) -> None:
+    tables = content(mysql, database)
+    registry = endpoint(mysql, mysql_user(*(f"SELECT ON `{database}`.`{table}`" for table in tables)))
+    mysql.execute(f"CREATE TABLE `{database}`.hidden (id INT PRIMARY KEY)")
+    live = content(mysql, database)
+    with pytest.raises(RefusedError, match="lacks tables of the live database: hidden") as caught:
+        restore_and_swap(source, registry, database, storage, manifest)
+    assert str(caught.value.hint).endswith(UNTOUCHED)
+    assert (content(mysql, database), beside(mysql, database)) == (live, [])
+    safety = find(storage, REGISTRY, "latest")
+    assert [each for each in safety.warnings if "this user may not see other tables" in each]
 
 
 def test_trigger_that_the_user_may_not_see_is_refused_by_the_rename_itself(
