@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from opskit.errors import DeniedError, NotFoundError
 from opskit.kubernetes_api import KubernetesApi, Resource
 from opskit.probe.result import Finding, State
+from opskit.registry.custom_resource import GROUP, VERSIONS
 
-_VERSIONS = ("v1beta1", "v1alpha1")
 # Each must be as it says; others, such as Progressing, come and go.
 _WANTED = {
     "Available": "True",
@@ -36,8 +36,8 @@ def check(api: KubernetesApi, namespace: str, name: str, now: datetime) -> Itera
 
 
 def _model_registry(api: KubernetesApi, namespace: str, name: str) -> Resource:
-    for version in _VERSIONS:
-        path = f"/apis/modelregistry.opendatahub.io/{version}/namespaces/{namespace}/modelregistries/{name}"
+    for version in VERSIONS:
+        path = f"/apis/{GROUP}/{version}/namespaces/{namespace}/modelregistries/{name}"
         try:
             return api.get(path)
         except NotFoundError as error:
