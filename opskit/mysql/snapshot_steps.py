@@ -16,6 +16,7 @@ from opskit.mysql.connection import (
     execute,
     quote,
 )
+from opskit.mysql.sessions import other_sessions
 from opskit.mysql.wire import sever
 from opskit.workers import Stop, run
 
@@ -123,9 +124,9 @@ def _require_short_queries(control: Connection) -> None:
     A table in use stays marked as to be flushed, even when the flush itself has given up: until the query that
     uses it is over, every new reader waits (measured on MySQL 9.7).
     """
-    for session, _, _, _, command, seconds, _, text, *_ in execute(control, "SHOW PROCESSLIST"):
-        working = command in ("Query", "Execute") and text is not None  # an idle replication applier has no text
-        if working and (seconds or 0) >= _LONG_QUERY_SECONDS and session != control.thread_id():
+    for session in other_sessions(control):
+        seconds = session.statement_seconds
+        if seconds is not None and seconds >= _LONG_QUERY_SECONDS:
             raise LockBusyError(f"a statement has run for {seconds} s, and readers would wait for its end")
 
 

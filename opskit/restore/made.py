@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from opskit.backup.manifest import Manifest
 from opskit.errors import DeniedError, OpskitError
 from opskit.mysql.connection import Connection, execute, quote
+from opskit.mysql.sessions import other_sessions
 from opskit.restore import target as targets
 from opskit.restore.target import Target
 
@@ -59,10 +60,10 @@ class Made:
 
         A user's own sessions show without any privilege.
         """
-        for session, *_ in execute(connection, "SHOW PROCESSLIST"):
-            if session in self.sessions:
+        for session in other_sessions(connection):
+            if session.id in self.sessions:
                 with contextlib.suppress(OpskitError):  # it may have ended by itself
-                    execute(connection, f"KILL {int(session)}")
+                    execute(connection, f"KILL {session.id}")
 
 
 @contextlib.contextmanager

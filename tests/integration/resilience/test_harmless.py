@@ -126,9 +126,12 @@ def test_registry_on_mariadb_goes_on_throughout_a_backup(
 
 def test_long_query_of_somebody_else_keeps_nobody_waiting(mysql: Server, tables: str, storage: Storage) -> None:
     """FLUSH TABLES would wait for its end, and after it every reader of the same table."""
-    query = "SELECT SLEEP(300) FROM small LIMIT 1"
+    # The server shows the first hundred bytes of a statement, whatever character that cuts in two.
+    query = f"SELECT SLEEP(300), '{'a' * 79}ü' FROM small LIMIT 1"
+    assert len(query.partition("ü")[0]) == 99
     started(mysql, tables, query)
-    eventually(lambda: any(row[5] for row in mysql.execute("SHOW PROCESSLIST") if row[7] == query), "the query is long")
+    listed = "SHOW FULL PROCESSLIST"
+    eventually(lambda: any(row[5] for row in mysql.execute(listed) if row[7] == query), "the query is long")
     with registry_at_work(mysql, tables), backup_of(endpoint(mysql), tables, storage) as backup:
         manifest = backup.result()
     for session in sessions(mysql, info="^SELECT SLEEP"):

@@ -22,6 +22,7 @@ from sandbox.registry import Shape, generate
 from sandbox.server import OwnServer, Server
 from tests.conftest import accounts, fresh_database, like
 from tests.endpoints import endpoint
+from tests.integration.resilience.running import sessions
 from tests.integration.restore.conftest import REGISTRY, CommandLine, Swap
 from tests.integration.restore.databases import beside, content, damage, quoted
 from tests.waiting import eventually
@@ -250,12 +251,11 @@ def test_table_that_appeared_meanwhile_is_reported_as_stray(
     mysql: Server, source: Endpoint, database: str, manifest: Manifest, command_line: CommandLine
 ) -> None:
     command_line.add(REGISTRY, source, database)
-    renames = "SELECT id FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE %'"
     with mysql.connect(database=database, autocommit=False) as reader, reader.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM Artifact")
 
         def migrate() -> None:
-            eventually(lambda: mysql.execute(renames), "the swap waits for the table that is read")
+            eventually(lambda: sessions(mysql, info="^RENAME TABLE"), "the swap waits for the table that is read")
             mysql.execute(f"CREATE TABLE `{database}`.latecomer (n INT)")
             reader.rollback()
 
