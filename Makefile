@@ -12,10 +12,11 @@ demo: $(READY)
 
 # A suite that is named here fails where its server cannot be had, instead of being skipped.
 # An API server is built where Go is: about five minutes on two cores, once.
-HAS_GO := $(if $(KUBEBUILDER_ASSETS)$(shell command -v go),cluster)
+GO := $(shell command -v go)
+HAS_GO := $(if $(KUBEBUILDER_ASSETS)$(GO),cluster)
 # buildah needs root where there is no engine, and comes from the package archive.
 HAS_ROOT := $(if $(filter 0,$(shell id -u)),$(if $(shell command -v apt-get),image))
-test: export OPSKIT_TESTS_MUST_RUN ?= mysql,mariadb,s3,mlmd,prometheus,browser,$(HAS_GO),$(HAS_ROOT)
+test: export OPSKIT_TESTS_MUST_RUN ?= mysql,mariadb,s3,mlmd,prometheus,browser,$(HAS_GO),$(if $(GO),registry),$(HAS_ROOT)
 test: $(READY)
 	$(if $(HAS_GO),$(BIN)/python -m sandbox.cluster)
 	$(BIN)/python -m pytest

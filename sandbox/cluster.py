@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import secrets
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sandbox import UnavailableSandboxError
 from sandbox.archive import unpacked
 from sandbox.cache import cached
+from sandbox.golang import build_tools
 from sandbox.kustomize import kubectl
 from sandbox.process import Scratch, Service, answers, scratch
 
@@ -40,25 +40,10 @@ def build() -> Path:
 
 
 def _build(folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise UnavailableSandboxError("there is no Go to build kube-apiserver with, and no KUBEBUILDER_ASSETS")
-    for name in ("go.mod", "go.sum"):
-        shutil.copy(MODULE / name, folder)
     major, minor, _ = VERSION.split(".")
     named = {"gitVersion": f"v{VERSION}", "gitMajor": major, "gitMinor": minor}
-    flags = ["-s", "-w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in named.items())]
-    done = subprocess.run(
-        ["nice", go, "build", "-trimpath", f"-ldflags={' '.join(flags)}", "-o", f"{folder}/", "tool"],
-        cwd=folder,
-        env=os.environ | {"GOFLAGS": "-mod=readonly -buildvcs=false"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS,
-    )
-    if done.returncode:
-        raise UnavailableSandboxError(f"kube-apiserver cannot be built: {done.stderr[-1500:]}")
+    linker = [f"-X k8s.io/component-base/version.{name}={value}" for name, value in named.items()]
+    build_tools(MODULE, folder, linker=linker, seconds=BUILD_SECONDS)
 
 
 @dataclass(frozen=True)

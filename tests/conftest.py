@@ -16,6 +16,7 @@ from sandbox.cluster import CRDS, Cluster
 from sandbox.image import Image
 from sandbox.mariadb import mariadb_server
 from sandbox.mlmd import Library, mlmd_library
+from sandbox.model_registry import BUILD_SECONDS, ModelRegistry, model_registry
 from sandbox.mysql import Tls, mysql_server, shared_mysql_server
 from sandbox.s3 import S3Server, moto_server, rclone_server
 from sandbox.server import Account, OwnServer, Server
@@ -28,6 +29,7 @@ settings.load_profile("opskit")
 MARKER_OF_FIXTURE = {
     "cluster": "cluster",
     "image": "image",
+    "real_registry": "registry",
     "mysql": "mysql",
     "own_mysql": "mysql",
     "mariadb": "mariadb",
@@ -35,7 +37,7 @@ MARKER_OF_FIXTURE = {
     "rclone": "s3",
     "moto": "s3",
 }
-BUILT = {"cluster": cluster_module.BUILD_SECONDS, "image": image_module.BUILD_SECONDS}
+BUILT = {"cluster": cluster_module.BUILD_SECONDS, "image": image_module.BUILD_SECONDS, "real_registry": BUILD_SECONDS}
 USED = pytest.StashKey[list[str]]()
 MARKERS = pytest.StashKey[dict[str, set[str]]]()
 
@@ -212,6 +214,18 @@ def mlmd() -> Library:
     """The registry's own library, ml-metadata: it writes and reads registries on MariaDB."""
     with skipped_unless_had("mlmd"):
         return mlmd_library()
+
+
+@pytest.fixture
+def real_registry() -> Iterator[Callable[[Server, str], ModelRegistry]]:
+    """Run the registry's own server over a database: `real_registry(server, "name")`."""
+    with ExitStack() as stack:
+
+        def start(server: Server, database: str) -> ModelRegistry:
+            with skipped_unless_had("registry"):
+                return stack.enter_context(model_registry(server, database))
+
+        yield start
 
 
 @pytest.fixture(scope="session")
