@@ -6,8 +6,10 @@ to 0.2.22: the one of 0.3.2 takes its place.
 
 import json
 import os
+import subprocess
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from sandbox.golang import build_tools
 from sandbox.process import Service, answers, scratch
 from sandbox.server import Server
 
+SCRIPT = Path(__file__).with_name("registry_client_script.py")
 MODULE = Path(__file__).with_name("registry_server")
 VERSION = "0.2.22"
 BUILD_SECONDS = 900
@@ -37,18 +40,21 @@ class ModelRegistry:
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         """Return what it has at a path of the API, such as `registered_models`."""
-        return self._asked(path)
-
-    def post(self, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON
-        """Make something, and return it."""
-        return self._asked(path, json.dumps(body).encode())
-
-    def _asked(self, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
-        request = urllib.request.Request(  # noqa: S310 - the address above
-            f"{self.url}/api/model_registry/v1alpha3/{path}", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - the same
+        address = f"{self.url}/api/model_registry/v1alpha3/{path}"
+        with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - the address above
             return json.load(answer)
+
+    def register(self, *models: Mapping[str, object]) -> None:
+        """Register models by the registry's own Python client, each with what its `register_model` takes."""
+        done = subprocess.run(
+            [sys.executable, "-I", str(SCRIPT), str(self.service.port)],
+            input=json.dumps(models),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @contextmanager

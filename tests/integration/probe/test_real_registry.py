@@ -30,17 +30,18 @@ def begun(registry: ModelRegistry) -> ModelRegistry:
     return registry
 
 
-def fill(registry: ModelRegistry) -> None:
-    for name in ("distance-prediction", "naïve 漢 model"):
-        model = registry.post("registered_models", name=name, owner="opskit")
-        version = registry.post("model_versions", name="1.0", registeredModelId=model["id"])
-        registry.post(
-            f"model_versions/{version['id']}/artifacts",
-            artifactType="model-artifact",
-            name=f"{name} 1.0",
-            uri=f"s3://models/{model['id']}/1",
-            customProperties={"accuracy": {"metadataType": "MetadataDoubleValue", "double_value": 0.1}},
-        )
+def model(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "uri": f"s3://models/{name}/1",
+        "version": "1.0",
+        "model_format_name": "onnx",
+        "model_format_version": "1",
+        "metadata": {"accuracy": 0.1, "epochs": 7, "served": True, "note": "naïve 漢"},
+    }
+
+
+MODELS = (model("distance-prediction"), model("naïve 漢 model"))
 
 
 def content(registry: ModelRegistry) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def test_real_registry_is_well_broken_with_its_database_and_well_again(
 ) -> None:
     breakable.execute("CREATE DATABASE real_registry")
     registry = begun(real_registry(breakable, "real_registry"))
-    fill(registry)
+    registry.register(*MODELS)
     well = probed(registry)
     assert well.state is State.OK
     assert "RHOAI from 2.24 on, v1alpha3: models can be read" in well.detail
@@ -80,7 +81,7 @@ def test_what_the_real_registry_wrote_comes_back_and_it_goes_on(
     mysql: Server, database: str, real_registry: Start, tmp_path: Path
 ) -> None:
     registry = begun(real_registry(mysql, database))
-    fill(registry)
+    registry.register(*MODELS)
     before = content(registry)
     assert [len(each) for each in before.values()] == [2, 2, 2]
     settings = environment(
@@ -106,6 +107,6 @@ def test_what_the_real_registry_wrote_comes_back_and_it_goes_on(
     registry.service.stop()
     registry.service.start()
     assert content(begun(registry)) == before
-    registry.post("registered_models", name="one more")
+    registry.register(model("one more"))
     assert len(registry.get("registered_models")["items"]) == 3
     registry.service.stop()
