@@ -32,6 +32,11 @@ class OpskitError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def told(self) -> str:
+        """The message, with the hint behind it where there is one: for a log, or among others in a list."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 def advise(error: BaseException, advice: str) -> None:
     """Add to what an error tells people: to its hint, or as a note where the error is not opskit's own."""

@@ -60,7 +60,7 @@ def complete_copies(
             else:
                 report.copied += [backup_id] if work.written else []
     except OpskitError as error:
-        report.problems.append(mask(f"{error.message} ({error.hint})" if error.hint else error.message))
+        report.problems.append(mask(error.told))
     return report
 
 

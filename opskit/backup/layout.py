@@ -77,6 +77,11 @@ def is_from_the_future(backup_id: str, now: datetime) -> bool:
     return backup_time(backup_id) - now > CLOCK_SKEW
 
 
+def is_fresh(age: timedelta, max_age: timedelta) -> bool:
+    """Tell whether something is young enough; what comes from the future would stay so for ever."""
+    return -CLOCK_SKEW <= age <= max_age
+
+
 def is_file_name(name: str) -> bool:
     """Tell whether opskit may have written a file of this name into the folder of a backup."""
     return _FILE.fullmatch(name) is not None

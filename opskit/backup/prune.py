@@ -133,7 +133,7 @@ def _candidate(backup: Backup, now: datetime, elsewhere: str | None) -> Candidat
 
 
 def _failure(error: OpskitError) -> Failure:
-    return Failure(mask(f"{error.message} ({error.hint})" if error.hint else error.message), error.exit_code)
+    return Failure(mask(error.told), error.exit_code)
 
 
 def _abandoned(uploads: Iterable[UnfinishedUpload], registry: str, now: datetime) -> Iterator[UnfinishedUpload]:

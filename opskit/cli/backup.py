@@ -13,6 +13,7 @@ from opskit.backup.check import CheckReport, check_all, check_backup, require_in
 from opskit.backup.copies import CopyReport, complete_copies
 from opskit.backup.create import create_backup
 from opskit.backup.encryption import read_identities
+from opskit.backup.layout import is_fresh
 from opskit.backup.manifest import Manifest, backup_key
 from opskit.cli.catalog import list_, show, summary
 from opskit.cli.diff import diff
@@ -25,7 +26,6 @@ from opskit.cli.resource import keep_resource, resource
 from opskit.cli.retention import hold, prune, release
 from opskit.errors import UsageError
 from opskit.mysql.snapshot_steps import LEVELS, Level
-from opskit.probe.backup import is_fresh
 from opskit.settings import Registry
 from opskit.wiring import (
     backup_options,

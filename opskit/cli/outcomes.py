@@ -43,7 +43,7 @@ def for_each_registry(invocation: Invocation, function: Callable[[Registry], Res
 
 def _failed(invocation: Invocation, registry: str, error: Exception) -> Outcome[Any]:
     if isinstance(error, OpskitError) and error.exit_code != BUG:
-        logger.error("%s: %s%s", registry, error, f" ({error.hint})" if error.hint else "")
+        logger.error("%s: %s", registry, error.told)
         message, hint, code = error.message, error.hint, error.exit_code
     else:
         logger.error("%s: a bug in opskit", registry, exc_info=error)

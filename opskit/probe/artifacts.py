@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from opskit.amounts import human_age
 from opskit.artifacts.verdict import GONE, VERDICTS
-from opskit.probe.backup import is_fresh
+from opskit.backup.layout import is_fresh
 from opskit.probe.evidence import ArtifactReport, newest_artifact_reports
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from opskit.amounts import human_age, human_size
 from opskit.backup.catalog import Backup, newest_backups
-from opskit.backup.layout import CLOCK_SKEW, is_from_the_future
+from opskit.backup.layout import is_fresh, is_from_the_future
 from opskit.backup.manifest import Manifest
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage
@@ -56,8 +56,3 @@ def _from_the_future(backup: Backup) -> Finding:
         f"backup {backup.id} is from the future",
         "find out which clock is wrong, or who put it there; neither latest nor prune takes it for the newest",
     )
-
-
-def is_fresh(age: timedelta, max_age: timedelta) -> bool:
-    """Tell whether something is young enough; what comes from the future would stay so for ever."""
-    return -CLOCK_SKEW <= age <= max_age

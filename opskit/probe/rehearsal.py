@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from opskit.amounts import human_age
 from opskit.backup.catalog import newest_backups
-from opskit.probe.backup import is_fresh
+from opskit.backup.layout import is_fresh
 from opskit.probe.evidence import Rehearsal, newest_rehearsals
 from opskit.probe.result import Finding, State
 from opskit.storage import Storage

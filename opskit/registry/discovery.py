@@ -69,7 +69,7 @@ def discover(api: KubernetesApi, settings: Discover, folder: Path) -> Discovery:
             found.append(_read(api, settings, resource, spec, folder))
         except OpskitError as error:
             unreadable.append((name, error))
-            logger.error("%s: %s%s", name, error, f" ({error.hint})" if error.hint else "")  # noqa: TRY400 - no bug
+            logger.error("%s: %s", name, error.told)  # noqa: TRY400 - no bug
     return Discovery(tuple(found), tuple(unreadable), tuple(postgres))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from opskit.mysql.connection import Connection, execute, quote, scalar
 from opskit.registry.integrity import REFERENCES
 from opskit.restore import target as targets
+from opskit.restore.target import count_rows
 
 # When a row of the registry was last changed, in milliseconds since 1970 by the registry's clock.
 _CHANGED = {
@@ -43,7 +44,9 @@ def rows_only_in(connection: Connection, former: str, present: str) -> dict[str,
     counted = {}
     in_both = set(targets.tables(connection, present))
     for table in targets.tables(connection, former):
-        rows = _only_in(connection, former, present, table) if table in in_both else _count(connection, former, table)
+        rows = (
+            _only_in(connection, former, present, table) if table in in_both else count_rows(connection, former, table)
+        )
         if rows:
             counted[table] = rows
     return counted
@@ -52,7 +55,7 @@ def rows_only_in(connection: Connection, former: str, present: str) -> dict[str,
 def _only_in(connection: Connection, former: str, present: str, table: str) -> int:
     columns = _columns(connection, former, table)
     if not any(is_key for _, _, is_key in columns) or columns != _columns(connection, present, table):
-        return max(0, _count(connection, former, table) - _count(connection, present, table))
+        return max(0, count_rows(connection, former, table) - count_rows(connection, present, table))
     same = " AND ".join(_same(columns))
     return int(
         scalar(
@@ -83,7 +86,3 @@ def _columns(connection: Connection, database: str, table: str) -> list[tuple[st
         [database, table],
     )
     return [(str(name), bool(is_text), bool(is_key)) for name, is_text, is_key in rows]
-
-
-def _count(connection: Connection, database: str, table: str) -> int:
-    return int(scalar(connection, f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}"))

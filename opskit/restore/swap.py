@@ -9,7 +9,7 @@ from opskit.backup.create import Options as BackupOptions
 from opskit.backup.create import create_under
 from opskit.backup.manifest import Manifest
 from opskit.errors import OpskitError, RefusedError, advised
-from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote, require_supported, scalar
+from opskit.mysql.connection import Connection, Endpoint, connect, execute, quote, require_supported
 from opskit.mysql.lease import Lease
 from opskit.progress import NoProgress, Progress
 from opskit.restore import target as targets
@@ -23,7 +23,7 @@ from opskit.restore.losses import newer_rows
 from opskit.restore.run import Options, RestoreReport, restore_under
 from opskit.restore.settled import Settled, exchange_and_settle
 from opskit.restore.space import Additions, additions, database_bytes
-from opskit.restore.target import Generated
+from opskit.restore.target import Generated, count_rows
 from opskit.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def plan_swap(server: Endpoint, live: str, manifest: Manifest) -> SwapPlan:
         plans = [
             TablePlan(
                 table=name,
-                live_rows=_count(connection, live, name) if name in there else None,
+                live_rows=count_rows(connection, live, name) if name in there else None,
                 backup_rows=saved.get(name),
                 newer=newer_rows(connection, live, name, taken_ms) if name in there else None,
             )
@@ -168,7 +168,3 @@ def _require_swappable(connection: Connection, live: str, manifest: Manifest) ->
     require_exchangeable(connection, (live,) if exists else ())
     require_allowed(connection, live)
     return exists
-
-
-def _count(connection: Connection, database: str, table: str) -> int:
-    return int(scalar(connection, f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}"))

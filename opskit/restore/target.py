@@ -155,6 +155,11 @@ def tables(connection: Connection, database: str) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
+def count_rows(connection: Connection, database: str, table: str) -> int:
+    """Return how many rows a table has, counted one by one."""
+    return int(scalar(connection, f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)}"))
+
+
 def without_marker(manifest: Manifest) -> Manifest:
     """Return a manifest without opskit's marker, which once was saved where a registry used a staging database."""
     tables = tuple(table for table in manifest.tables if table.name != MARKER_TABLE)
